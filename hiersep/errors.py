@@ -1,0 +1,56 @@
+"""The errors and the warning that hiersep raises.
+
+Every error that a user can cause is a `HiersepError` whose message is one line: the place, what was expected,
+what came, and what to do next. The specific types also inherit `ValueError`, so that a host library that
+expects the built-in type catches them too.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class HiersepError(Exception):
+    """Root of all errors that hiersep raises on purpose."""
+
+
+class HierarchyError(HiersepError, ValueError):
+    """A hierarchy file is malformed, or a node, level or label was asked for that it does not have."""
+
+
+class DataError(HiersepError, ValueError):
+    """Audio, a track or a data set cannot be used as it is."""
+
+
+class ConfigError(HiersepError, ValueError):
+    """A configuration has an unknown key, a wrong type or a contradiction."""
+
+
+class CheckpointError(HiersepError, ValueError):
+    """A checkpoint cannot be read, or is not what it was taken for."""
+
+
+class HiersepWarning(UserWarning):
+    """Something was mended, skipped or left out, and the work went on."""
+
+
+def near_miss(word: object, known: Iterable[str]) -> str:
+    """Suggest the known word closest to a mistyped one.
+
+    Args:
+        word: What came.
+        known: The words that would have been right.
+
+    Returns:
+        ``"; did you mean 'x'?"`` to append to a message, or ``""`` where nothing is close.
+
+    Example:
+        >>> near_miss("guitr", ["guitar", "piano"])
+        "; did you mean 'guitar'?"
+    """
+    close = difflib.get_close_matches(str(word), list(known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,85 @@
+"""Write files so that a reader never sees half of one.
+
+A file is written under a temporary name in its own folder and renamed when it is whole: a process that is
+killed, or a disk that fills, leaves the old file or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hiersep.errors import DataError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+TEMPORARY_PREFIX = ".hiersep-part-"
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path to write a file or a folder at, and rename it to `path` on success.
+
+    The temporary name keeps the suffix of `path`, so that writers that choose a format by it are not misled.
+
+    Args:
+        path: Where the file or folder shall be. Its parent is made. A folder that stands there is replaced.
+
+    Yields:
+        The temporary path. On an exception whatever lies there is removed and `path` is untouched.
+
+    Raises:
+        DataError: If the place cannot be written to.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot write here ({error.strerror}); choose a folder that can be written to"
+        ) from error
+    temporary = scratch / path.name
+    try:
+        yield temporary
+        if temporary.is_dir() and path.is_dir():
+            path.rename(scratch / ".replaced")
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write `content` as indented JSON, atomically, with a final newline."""
+    with atomic_path(path) as temporary:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def fingerprint(content: Any) -> str:
+    """Digest any JSON-able content: equal contents give equal digests, whatever the order of keys.
+
+    Example:
+        >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+        True
+    """
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def git_commit(folder: str | os.PathLike[str] = ".") -> str:
+    """Name the commit of the checkout that holds `folder`, with ``-dirty`` on changes; ``"unknown"`` outside of one."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()

@@ -1,0 +1,88 @@
+"""Packaging of hiersep. Every dependency says what it is for and under which licence."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+INSTALL_REQUIRES = [
+    # The hosts, as the project was asked to build on them.
+    "nussl>=1.1.9",  # AudioSignal, separation and data set base classes, masks, evaluation; MIT
+    "asteroid>=0.7.0",  # BaseModel, System, masking networks; MIT
+    "scaper>=1.6.5",  # annotated mixtures, rebuilt from JAMS; BSD
+    "jams>=0.3.4",  # the annotation format; ISC
+    "pyloudnorm>=0.1.1",  # loudness by ITU-R BS.1770-4; MIT
+    "torch>=2.6",  # networks; 2.6 clips gradients by a norm that is known; BSD
+    # What the hosts need without declaring it.
+    "requests",  # asteroid imports it; Apache-2.0
+    "setuptools>=68,<81",  # torchmetrics 0.11.4, pinned by asteroid, imports pkg_resources at run time; MIT
+    # Our own.
+    "pytorch-lightning>=2.4",  # the training loop under asteroid's System; Apache-2.0
+    "safetensors>=0.4",  # checkpoints that cannot run code; Apache-2.0
+    "numpy>=1.26",  # BSD
+    "scipy>=1.12",  # spectrograms of the pictures (ShortTimeFFT); BSD
+    "soundfile>=0.12",  # reading and writing audio; BSD
+    "soxr>=0.3",  # resampling; LGPL-2.1
+    "pyyaml>=6.0",  # hierarchies, configurations, Slakh's metadata; MIT
+    "joblib>=1.3",  # parallel work over files; BSD
+    "tqdm>=4.60",  # progress with time left; MPL-2.0 and MIT
+    "platformdirs>=3",  # the system's place for caches; MIT
+    "matplotlib>=3.7",  # pictures; PSF
+    "typer>=0.12",  # the command line; MIT
+    "rich>=13",  # its help pages; MIT
+    "typing-extensions>=4.6; python_version < '3.11'",  # Self; PSF
+]
+
+EXTRAS_REQUIRE = {
+    "render": [
+        "pyfluidsynth>=1.3.2",  # FluidSynth by its library; LGPL-2.1
+        "pretty_midi>=0.2.10",  # MIDI in and out, and a General MIDI soundfont; MIT
+    ],
+    "app": [
+        "gradio>=5",  # the browser app; Apache-2.0
+        "pillow<13",  # gradio's bound; HPND
+    ],
+    "dev": [
+        "pytest>=8",
+        "pytest-cov>=5",
+        "hypothesis>=6.100",
+        "ruff==0.17.6",  # its formatting changes with its version
+        "mypy>=1.11",
+        "types-PyYAML",
+        "codespell>=2.3",
+        "yamllint>=1.35",
+        "pre-commit>=3.7",
+        "wheel",
+    ],
+    "docs": [
+        "mkdocs-material>=9.5",
+    ],
+}
+
+VERSION = next(
+    line.split('"')[1]
+    for line in Path(__file__).with_name("hiersep").joinpath("__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+
+setup(
+    name="hiersep",
+    version=VERSION,
+    description="Hierarchical musical instrument separation: a mixture taken apart at several levels at once",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    # The shipped trees lie at the top level of the repository and are installed inside the package.
+    packages=[*find_packages(include=["hiersep", "hiersep.*"]), "hiersep.hierarchies"],
+    package_dir={"hiersep.hierarchies": "hierarchies"},
+    package_data={"hiersep": ["py.typed"], "hiersep.hierarchies": ["*.yaml"]},
+    install_requires=INSTALL_REQUIRES,
+    extras_require=EXTRAS_REQUIRE,
+    entry_points={"console_scripts": ["hiersep = hiersep.cli:main"]},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Multimedia :: Sound/Audio :: Analysis",
+    ],
+)
