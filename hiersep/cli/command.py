@@ -1,0 +1,65 @@
+"""What every command does alike: exit codes and one-line errors.
+
+Exit codes: 0 done; 1 some inputs failed, named; 2 nothing could start; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+from hiersep.errors import HiersepError, HiersepWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+SOME_FAILED, NOTHING_STARTED, INTERRUPTED = 1, 2, 130
+
+
+def say_error(message: object) -> None:
+    """Print one line to standard error."""
+    print(f"hiersep: error: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _say_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, HiersepWarning):
+        print(f"hiersep: warning: {message}", file=sys.stderr)
+
+
+def command(function: Function) -> Function:
+    """Make a function a command body: our errors become one line and an exit code, our warnings one line."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            with warnings.catch_warnings():
+                # Warnings of other libraries speak to their developers, not to whoever types a command.
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("always", HiersepWarning)
+                warnings.showwarning = _say_warning
+                return function(*args, **kwargs)
+        except HiersepError as error:
+            say_error(error)
+            raise typer.Exit(NOTHING_STARTED) from None
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            say_error(f"{place}{error.strerror or error}")
+            raise typer.Exit(NOTHING_STARTED) from None
+        except KeyboardInterrupt:
+            say_error("interrupted; what was finished is kept, run the same command again to go on")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return wrapped  # type: ignore[return-value]
