@@ -1,0 +1,13 @@
+"""Rendered data: MIDI files or composed songs played by soundfonts, as multitracks in Slakh2100's layout.
+
+- `song`: parts and notes. `ensemble`, `harmony`, `rhythm`, `patterns`, `compose`: the seeded composer.
+- `midi`: songs from MIDI files and to them.
+- `soundfonts`, `orchestrate`: which sound plays a part. `synth`: FluidSynth.
+- `plan`: which song becomes which track. `multitrack`: one track. `run`: all of them.
+"""
+
+from hiersep.render.plan import RenderSettings
+from hiersep.render.run import RenderSummary, render
+from hiersep.render.soundfonts import find_soundfonts
+
+__all__ = ["RenderSettings", "RenderSummary", "find_soundfonts", "render"]

@@ -1,0 +1,183 @@
+"""Render a whole data set: in parallel, resumable, and the same bytes however it was run."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from joblib import Parallel, cpu_count, delayed
+from tqdm import tqdm
+
+from hiersep import audio
+from hiersep.errors import ConfigError, DataError
+from hiersep.files import TEMPORARY_PREFIX, write_json
+from hiersep.render.multitrack import count_stems, render_track
+from hiersep.render.plan import SPLITS, make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hiersep.render.plan import Plan, RenderSettings, TrackPlan
+
+PLAN_FILE = "render.json"
+
+
+@dataclass(frozen=True)
+class RenderSummary:
+    """What lies in the folder after a run.
+
+    Attributes:
+        path: The folder.
+        tracks: Split -> number of tracks.
+        stems: Stems with audio, over all tracks.
+        minutes: Of mixtures.
+        skipped: Tracks that were there already.
+    """
+
+    path: Path
+    tracks: dict[str, int]
+    stems: int
+    minutes: float
+    skipped: int
+
+
+def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """Name the first thing in which two plans differ: ``seed 0 there, 1 here``."""
+    for section in ("format", "settings", "soundfonts", "versions", "songs", "tracks"):
+        old, new = there.get(section), here[section]
+        if old == new:
+            continue
+        if not isinstance(old, dict) or not isinstance(new, dict):
+            return f"{section} {old} there, {new} here"
+        key = next(key for key in [*new, *old] if old.get(key) != new.get(key))
+        if section in ("settings", "versions"):
+            return f"{key} {old.get(key)} there, {new.get(key)} here"
+        return f"other {section}"
+    return "an unknown fingerprint"
+
+
+def _claim(out: Path, content: dict[str, Any]) -> None:
+    """Write the plan into an empty folder, or check that the folder holds this very plan.
+
+    Raises:
+        DataError: If the folder holds something else.
+    """
+    plan_file = out / PLAN_FILE
+    if plan_file.is_file():
+        try:
+            there = json.loads(plan_file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"{plan_file}: expected JSON, got something else; choose another folder") from error
+        if not isinstance(there, dict) or there.get("fingerprint") != content["fingerprint"]:
+            difference = _difference(there if isinstance(there, dict) else {}, content)
+            raise DataError(f"{out}: holds another rendering ({difference}); choose another folder")
+        return
+    if any(not path.name.startswith(TEMPORARY_PREFIX) for path in out.iterdir()):
+        raise DataError(f"{out}: is not empty and holds no {PLAN_FILE}; choose another folder")
+    write_json(plan_file, content)
+
+
+def _sweep(out: Path) -> None:
+    """Remove the half-written folders of a run that was killed."""
+    for folder in (out, *(out / split for split in SPLITS)):
+        for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _lock(out: Path) -> Iterator[None]:
+    """Hold the folder against a second run; the lock ends with the process, however that ends.
+
+    Raises:
+        DataError: If another run holds it, or the folder cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        raise DataError(
+            f"{out}: cannot be made a folder ({error.strerror}); choose a folder that can be written to"
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(
+                f"{out}: another run is rendering into it; wait for it, or choose another folder"
+            ) from error
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment; the processes that are started meanwhile ignore it for good.
+
+    Ctrl-C reaches the whole process group; this process ends its workers itself, without their tracebacks.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where Python lets nobody set a handler
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _render_pending(out: Path, pending: list[TrackPlan], plan: Plan, jobs: int) -> None:
+    processes = max(1, min(jobs, len(pending)))
+    threads = max(1, jobs // processes)
+    pool = Parallel(n_jobs=processes, return_as="generator_unordered")
+    tasks = (delayed(render_track)(out / track.split / track.name, track, plan, threads=threads) for track in pending)
+    try:
+        with _without_interrupts():
+            finished = pool(tasks)
+        for _ in tqdm(finished, total=len(pending), unit="track", desc="render", disable=None, smoothing=0.0):
+            pass
+    finally:
+        _sweep(out)
+
+
+def render(out: str | os.PathLike[str], settings: RenderSettings, *, jobs: int | None = None) -> RenderSummary:
+    """Render multitracks in Slakh2100's layout, from MIDI files or from the seeded composer.
+
+    Equal settings give equal bytes for any number of jobs. Called again after it was stopped, it goes on where
+    it was; tracks that are complete are skipped.
+
+    Args:
+        out: Folder for ``{train,validation,test}/TrackNNNNN`` and ``render.json``. Empty, new, or of the same plan.
+        settings: What to render.
+        jobs: Tracks rendered at the same time; where there are fewer tracks, their stems too. Default: one per core.
+
+    Returns:
+        What lies in the folder now.
+
+    Raises:
+        ConfigError: If `jobs` is not positive.
+        DataError: If the folder holds something else or cannot be written, or MIDI files or soundfonts cannot be used.
+        HiersepError: If FluidSynth is not installed.
+    """
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"jobs: expected at least 1, got {jobs}")
+    out = Path(out)
+    plan = make_plan(settings)
+    with _lock(out):
+        _claim(out, plan.to_dict())
+        _sweep(out)
+        folders = {track.name: out / track.split / track.name for track in plan.tracks}
+        pending = [track for track in plan.tracks if count_stems(folders[track.name], settings.format) is None]
+        _render_pending(out, pending, plan, jobs or cpu_count())
+    stems = sum(count_stems(folder, settings.format) or 0 for folder in folders.values())
+    seconds = sum(audio.info(folder / f"mix.{settings.format}").duration for folder in folders.values())
+    counts = {split: sum(track.split == split for track in plan.tracks) for split in SPLITS}
+    return RenderSummary(out, counts, stems, seconds / 60, len(plan.tracks) - len(pending))
