@@ -1,0 +1,390 @@
+"""Experiments as typed dataclasses, read from strict YAML.
+
+A file has one mapping per section (``render``, ``data``, ``spectrum``, ``network``, ``training``, ``evaluation``);
+``base:`` names another file, relative to this one, of which only the differences are written here. Command-line
+overrides are dotted: ``--training.learning_rate 1.0e-3``. Every default stands here and nowhere else; an unknown key, a wrong type
+and a value out of range are errors that name the place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hiersep import strict_yaml
+from hiersep.errors import ConfigError, near_miss
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Self
+
+_MAX_BASES = 10
+
+
+class Section:
+    """What the sections share: made of a mapping, checked when made."""
+
+    @classmethod
+    def of(cls, content: Self | Mapping[str, Any] | None) -> Self:
+        """Make the section of itself, of a mapping, or of nothing but defaults.
+
+        Raises:
+            ConfigError: If a key is unknown, or a value has the wrong type or range.
+        """
+        if isinstance(content, cls):
+            return content
+        return _build(cls, {key: (value, key) for key, value in dict(content or {}).items()})  # type: ignore[arg-type,no-any-return]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings as a plain mapping."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
+
+
+def _expect(condition: bool, name: str, expected: str, value: object) -> None:
+    if not condition:
+        raise ConfigError(f"{name}: expected {expected}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class RenderConfig(Section):
+    """What to render into ``data.folder``, for recipes that bring no data; `hiersep.render` says what each means."""
+
+    tracks: int = 100
+    seed: int = 0
+    splits: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
+    duration: float = 60.0
+    format: Literal["flac", "wav"] = "flac"
+
+
+@dataclass(frozen=True)
+class DataConfig(Section):
+    """What to learn from.
+
+    Attributes:
+        folder: A data set that `open_dataset` recognises.
+        hierarchy: Shipped name or file.
+        target: A node, of which the whole path below the root is learned; or a list of nodes of one path.
+        salient: Nodes of which one must sound in every clip; default: the target.
+        duration: Length of a clip in seconds.
+        sample_rate: In Hz.
+        num_train: Mixtures of a training epoch.
+        num_validation: Mixtures of the validation set, fixed.
+    """
+
+    folder: str = "data"
+    hierarchy: str = "slakh_ismir2020"
+    target: str | list[str] = "clean_guitars"
+    salient: list[str] | None = None
+    duration: float = 10.0
+    sample_rate: int = 16000
+    num_train: int = 10000
+    num_validation: int = 5000
+
+    def __post_init__(self) -> None:
+        _expect(0 < self.duration <= 600, "data.duration", "0 to 600 seconds", self.duration)
+        _expect(
+            4000 <= self.sample_rate <= 192000,
+            "data.sample_rate",
+            "4000 to 192000 Hz",
+            self.sample_rate,
+        )
+        for name in ("num_train", "num_validation"):
+            _expect(
+                getattr(self, name) > 0,
+                f"data.{name}",
+                "a positive number of mixtures",
+                getattr(self, name),
+            )
+
+
+@dataclass(frozen=True)
+class SpectrumConfig(Section):
+    """Sizes of the STFT, in samples; the window is the square root of Hann's."""
+
+    n_fft: int = 1024
+    hop_length: int = 512
+
+    def __post_init__(self) -> None:
+        _expect(16 <= self.n_fft <= 65536, "spectrum.n_fft", "16 to 65536 samples", self.n_fft)
+        _expect(
+            0 < self.hop_length <= self.n_fft // 2,
+            "spectrum.hop_length",
+            "1 to half of n_fft samples",
+            self.hop_length,
+        )
+
+
+@dataclass(frozen=True)
+class NetworkConfig(Section):
+    """The masking network; the defaults are the paper's.
+
+    Attributes:
+        hidden_size: LSTM units per direction.
+        num_layers: LSTM layers.
+        dropout: Probability between layers.
+        constraint: ``max`` makes every level the running maximum of those below it.
+    """
+
+    hidden_size: int = 600
+    num_layers: int = 4
+    dropout: float = 0.3
+    constraint: Literal["none", "max"] = "max"
+
+    def __post_init__(self) -> None:
+        _expect(
+            0 < self.hidden_size <= 16384,
+            "network.hidden_size",
+            "1 to 16384 units",
+            self.hidden_size,
+        )
+        _expect(0 < self.num_layers <= 64, "network.num_layers", "1 to 64 layers", self.num_layers)
+        _expect(0 <= self.dropout < 1, "network.dropout", "a probability in [0, 1)", self.dropout)
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Section):
+    """How to learn; the defaults are the paper's.
+
+    Attributes:
+        loss: ``phase_sensitive_l1`` (the paper's) or ``negative_snr`` on waveforms.
+        batch_size: Mixtures per step.
+        max_epochs: Epochs at most.
+        max_minutes: Wall-clock limit; None for none.
+        learning_rate: Of Adam.
+        patience: Epochs without a better validation loss before the learning rate is halved.
+        clip_percentile: AutoClip's percentile of gradient norms.
+        num_workers: Processes that make mixtures; 0 makes them in the training process.
+        device: Lightning's accelerator: ``auto``, ``cpu``, ``gpu``, ``mps``.
+        seed: Of all draws.
+    """
+
+    loss: Literal["phase_sensitive_l1", "negative_snr"] = "phase_sensitive_l1"
+    batch_size: int = 25
+    max_epochs: int = 100
+    max_minutes: float | None = None
+    learning_rate: float = 1e-4
+    patience: int = 5
+    clip_percentile: float = 10.0
+    num_workers: int = 2
+    device: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    seed: int = 588
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_epochs"):
+            _expect(
+                getattr(self, name) > 0,
+                f"training.{name}",
+                "a positive number",
+                getattr(self, name),
+            )
+        _expect(
+            0 < self.learning_rate < 1,
+            "training.learning_rate",
+            "between 0 and 1",
+            self.learning_rate,
+        )
+        _expect(self.patience >= 0, "training.patience", "0 or more epochs", self.patience)
+        _expect(
+            0 < self.clip_percentile <= 100,
+            "training.clip_percentile",
+            "a percentile in (0, 100]",
+            self.clip_percentile,
+        )
+        _expect(
+            0 <= self.num_workers <= 256,
+            "training.num_workers",
+            "0 to 256 processes",
+            self.num_workers,
+        )
+        _expect(self.seed >= 0, "training.seed", "0 or more", self.seed)
+        _expect(
+            self.max_minutes is None or self.max_minutes > 0,
+            "training.max_minutes",
+            "more than 0",
+            self.max_minutes,
+        )
+
+
+@dataclass(frozen=True)
+class EvaluationConfig(Section):
+    """What to score.
+
+    Attributes:
+        split: Where the clips come from.
+        num_test: Clips at most.
+        num_static: Training clips that the static masks are fitted on.
+        duration: Length of a clip in seconds.
+        seed: Fixes the clips.
+    """
+
+    split: str = "test"
+    num_test: int = 3000
+    num_static: int = 200
+    duration: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("num_test", "num_static"):
+            _expect(
+                getattr(self, name) > 0,
+                f"evaluation.{name}",
+                "a positive number of clips",
+                getattr(self, name),
+            )
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """All of an experiment."""
+
+    render: RenderConfig = field(default_factory=RenderConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    spectrum: SpectrumConfig = field(default_factory=SpectrumConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Sections as plain mappings."""
+        return dataclasses.asdict(self)
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "render": RenderConfig,
+    "data": DataConfig,
+    "spectrum": SpectrumConfig,
+    "network": NetworkConfig,
+    "training": TrainingConfig,
+    "evaluation": EvaluationConfig,
+}
+
+# Dotted key -> value and the place that it came from.
+Entries = dict[str, tuple[Any, str]]
+
+
+def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """Read an experiment.
+
+    Args:
+        path: YAML file.
+        overrides: Words of a command line: ``--section.key value`` or ``--section.key=value``.
+
+    Raises:
+        ConfigError: If a file cannot be read, a key is unknown, or a value has the wrong type or range.
+    """
+    entries = _read_entries(Path(path), [])
+    entries.update(_parse_overrides(overrides))
+    grouped: dict[str, Entries] = {name: {} for name in SECTIONS}
+    for dotted, entry in entries.items():
+        section, key = dotted.split(".", 1)
+        grouped[section][key] = entry
+    return ExperimentConfig(**{name: _build(cls, grouped[name], name) for name, cls in SECTIONS.items()})
+
+
+def as_yaml(config: ExperimentConfig) -> str:
+    """Write an experiment with every value spelled out, as `load_experiment` reads it."""
+    return strict_yaml.dump(config.to_dict())
+
+
+def _read_entries(path: Path, seen: list[Path]) -> Entries:
+    if path.resolve() in seen or len(seen) >= _MAX_BASES:
+        raise ConfigError(f"{path}: 'base' leads in a circle, or through more than {_MAX_BASES} files")
+    content = strict_yaml.read(path)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected sections ({', '.join(SECTIONS)}), got {type(content).__name__}")
+    entries: Entries = {}
+    for name, section in content.items():
+        place = strict_yaml.place(str(path), content, name)
+        if name == "base":
+            if not isinstance(section, str):
+                raise ConfigError(f"{place}: expected the name of a file as 'base', got {section!r}")
+            entries = {**_read_entries(path.parent / section, [*seen, path.resolve()]), **entries}
+        elif name not in SECTIONS:
+            raise ConfigError(f"{place}: unknown section '{name}'{near_miss(name, SECTIONS)}")
+        elif not isinstance(section, dict):
+            raise ConfigError(f"{place}: expected settings under '{name}', got {section!r}")
+        else:
+            for key, value in section.items():
+                entries[f"{name}.{key}"] = (value, strict_yaml.place(str(path), section, key))
+    return entries
+
+
+def _parse_overrides(words: Sequence[str]) -> Entries:
+    entries: Entries = {}
+    remaining = list(words)
+    while remaining:
+        option = remaining.pop(0)
+        if not option.startswith("--"):
+            raise ConfigError(f"unexpected argument '{option}'; a setting is changed by --section.key VALUE")
+        name, has_value, value = option[2:].partition("=")
+        if "." not in name or name.split(".", 1)[0] not in SECTIONS:
+            known = [f"{section}.{f.name}" for section, cls in SECTIONS.items() for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+            raise ConfigError(f"unknown option '--{name}'{near_miss(name, known)}")
+        if not has_value:
+            if not remaining:
+                raise ConfigError(f"--{name}: expected a value after it, got none")
+            value = remaining.pop(0)
+        entries[name] = (strict_yaml.load(value, f"--{name}"), f"--{name}")
+    return entries
+
+
+def _build(cls: type[Any], entries: Entries, section: str = "") -> Any:
+    """Make a section of its entries; what is not named keeps its default."""
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, (value, place) in entries.items():
+        if key not in hints:
+            where = f" in '{section}'" if section else ""
+            raise ConfigError(f"{place}: unknown key '{key}'{where}{near_miss(key, hints)}")
+        values[key] = _typed(value, hints[key], f"{place}: {key}" if place != key else key)
+    return cls(**values)
+
+
+def _typed(value: Any, expected: Any, place: str) -> Any:
+    """Check a value against a type hint; an integer will do for a float."""
+    origin = typing.get_origin(expected)
+    if origin is typing.Union or origin is types.UnionType:
+        for choice in typing.get_args(expected):
+            if _fits(value, choice):
+                return _typed(value, choice, place)
+        raise ConfigError(f"{place}: expected {_in_words(expected)}, got {value!r}")
+    if not _fits(value, expected):
+        hint = near_miss(value, typing.get_args(expected)) if origin is Literal else ""
+        raise ConfigError(f"{place}: expected {_in_words(expected)}, got {value!r}{hint}")
+    if expected is float:
+        return float(value)
+    if origin is list:
+        (item,) = typing.get_args(expected)
+        return [_typed(v, item, place) for v in value]
+    return value
+
+
+def _fits(value: Any, expected: Any) -> bool:
+    origin = typing.get_origin(expected)
+    if origin is Literal:
+        return isinstance(value, str) and value in typing.get_args(expected)
+    if origin is list:
+        (item,) = typing.get_args(expected)
+        return isinstance(value, list) and bool(value) and all(_fits(v, item) for v in value)
+    if expected is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if expected is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, expected)
+
+
+def _in_words(expected: Any) -> str:
+    origin = typing.get_origin(expected)
+    if origin is Literal:
+        return " or ".join(typing.get_args(expected))
+    if origin is list:
+        return f"a list, each {_in_words(*typing.get_args(expected))}"
+    if origin is typing.Union or origin is types.UnionType:
+        return " or ".join(_in_words(choice) for choice in typing.get_args(expected))
+    return {str: "text", int: "a whole number", float: "a number", type(None): "null"}[expected]

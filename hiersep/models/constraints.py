@@ -1,0 +1,35 @@
+"""The hierarchical constraint: a parent holds at least what its child holds.
+
+At adjacent levels of a path the parent's mask becomes the element-wise maximum of its own and its child's, from the
+target upward, so every level carries the running maximum of all below it. (The paper's published code returns
+the child's mask where the maximum was meant; this is the definition.)
+"""
+
+from __future__ import annotations
+
+import torch
+
+
+def running_maximum(masks: torch.Tensor) -> torch.Tensor:
+    """Apply the hierarchical constraint to the masks of a path.
+
+    Idempotent; the finest level is unchanged; never lowers a mask.
+
+    Args:
+        masks: Real masks of a path, coarse to fine.
+
+    Shape:
+        masks: (batch, node, ...); output: same.
+
+    Reference:
+        Manilow, Wichern, Le Roux, ISMIR 2020, "Hierarchical Constraints".
+
+    Example:
+        >>> running_maximum(torch.tensor([[0.1, 0.7, 0.4]]))
+        tensor([[0.7000, 0.7000, 0.4000]])
+    """
+    levels = list(masks.unbind(dim=1))  # coarse to fine
+    for parent in reversed(range(len(levels) - 1)):
+        # torch.maximum and not cummax: it exports to ONNX, and splits the gradient of a tie between both masks.
+        levels[parent] = torch.maximum(levels[parent], levels[parent + 1])
+    return torch.stack(levels, dim=1)

@@ -1,0 +1,108 @@
+"""What Lightning is asked to do beside the steps: keep the best network, keep the curve, show the time left."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from hiersep.compat import pytorch_lightning as pl
+from hiersep.files import atomic_path
+from hiersep.models import checkpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class KeepBest(pl.Callback):
+    """Write the network as a checkpoint file each time its validation loss is the lowest so far.
+
+    Args:
+        path: Where to write.
+        provenance: What the checkpoint shall say of its making; epoch, steps and loss are added.
+    """
+
+    def __init__(self, path: Path, provenance: dict[str, Any]):
+        self._path, self._provenance = path, provenance
+        self.best: float | None = None
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Compare, and write."""
+        if trainer.sanity_checking:
+            return
+        loss = float(trainer.callback_metrics["val_loss"])
+        if self.best is None or loss < self.best:
+            self.best = loss
+            made = {
+                "epoch": trainer.current_epoch,
+                "steps": trainer.global_step,
+                "validation_loss": loss,
+            }
+            checkpoint.save(pl_module.model, self._path, {**self._provenance, **made})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lowest loss so far, for the training state."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the lowest loss of an earlier run up."""
+        self.best = state_dict["best"]
+
+
+class LearningCurve(pl.Callback):
+    """Write the losses of every epoch, all and per node, to a CSV file; a resumed run continues the curve.
+
+    Args:
+        path: Where to write.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Add a line; validation has run by now."""
+        losses = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.rows.append(
+            {"epoch": trainer.current_epoch, "steps": trainer.global_step, "learning_rate": rate, **losses}
+        )
+        with atomic_path(self._path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The curve so far, for the training state."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the curve of an earlier run up."""
+        self.rows = list(state_dict["rows"])
+
+
+class ShowProgress(pl.Callback):
+    """One bar over all steps of the training, with the time left and the losses."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Open the bar, where an earlier run left off."""
+        total = trainer.max_epochs * trainer.num_training_batches
+        self._bar = tqdm(total=total, initial=trainer.global_step, desc="Training", unit="step", disable=None)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Advance."""
+        self._bar.update()
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Show the validation loss."""
+        if self._bar is not None:
+            self._bar.set_postfix(epoch=trainer.current_epoch, val_loss=f"{trainer.callback_metrics['val_loss']:.3f}")
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
