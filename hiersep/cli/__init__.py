@@ -1,0 +1,35 @@
+"""The command line: ``hiersep COMMAND``, one file per command.
+
+A command file imports nothing heavy at its top (typer only): ``hiersep tree`` must start at once, and torch
+takes seconds. What a command needs it imports in its body.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from hiersep.cli.evaluate import evaluate
+from hiersep.cli.render import render
+from hiersep.cli.separate import separate
+from hiersep.cli.train import train
+from hiersep.cli.tree import tree
+
+app = typer.Typer(
+    name="hiersep",
+    help="Take music apart at several levels of an instrument hierarchy at once.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(tree)
+app.command()(render)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
+app.command()(separate)
+app.command()(evaluate)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the console script."""
+    app()

@@ -1,0 +1,20 @@
+"""Stage 1: train the network that a configuration describes.
+
+Usage: python train.py CONF.yml EXP_DIR [--section.key VALUE ...]
+"""
+
+from __future__ import annotations
+
+import sys
+
+import hiersep
+from hiersep.config import load_experiment
+
+
+def main(conf: str, exp_dir: str, *overrides: str) -> None:
+    checkpoint = hiersep.train(load_experiment(conf, overrides), exp_dir, overwrite=True)
+    print(f"Trained: {checkpoint}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
