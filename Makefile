@@ -1,5 +1,5 @@
 # Two commands for a newcomer: `make demo` and `make test`. Everything else serves them.
-# Another build of torch: make TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cu128" env
+# Another build of torch: make env TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cu130"
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -20,10 +20,17 @@ env: .venv/.installed  ## The environment alone, in .venv
 	@bash .ci/system-libraries
 	@mkdir -p .venv && touch $@
 
-.venv/.installed: setup.py .venv/.system
+# Named by what TORCH says, so that another build is installed when another is asked for.
+TORCH_STAMP := .venv/.torch-$(shell printf '%s' '$(TORCH)' | cksum | cut -d' ' -f1)
+
+$(TORCH_STAMP): .venv/.system
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing $(TORCH) and what hiersep needs into .venv; this takes some minutes"
 	$(BIN)/python -m pip install --quiet --upgrade "setuptools>=68,<81" wheel
 	$(BIN)/python -m pip install --quiet $(TORCH)
+	@rm -f .venv/.torch-* && touch $@
+
+.venv/.installed: setup.py $(TORCH_STAMP)
 	$(BIN)/python -m pip install --quiet --editable ".[render,dev]"
 	@touch $@
 
@@ -49,7 +56,7 @@ bench: env  ## Speed beside peers and floors
 
 docs: env  ## The guide, in site/
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:  ## What was built, not the environment
 	rm -rf build dist site out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info

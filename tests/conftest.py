@@ -1,0 +1,28 @@
+"""Fixtures that all tests share."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Keep catalogs out of the user's cache folder, and the user's out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HIERSEP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(588)
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory):
+    """Six rendered songs of 15 s at 16 kHz, in wav; clean guitars sound in every split (in 3, 1 and 2 songs)."""
+    from hiersep.render import RenderSettings, render
+
+    out = tmp_path_factory.mktemp("rendered") / "data"
+    settings = RenderSettings(tracks=6, seed=8, duration=15.0, splits=(0.5, 0.17, 0.33), format="wav")
+    render(out, settings, jobs=1)
+    return out

@@ -1,0 +1,101 @@
+"""What the tests share: sounds of known level, and miniature data sets written without hiersep's help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import yaml
+
+RATE = 16000
+
+# Slakh's programs by what slakh_ismir2020 makes of them.
+ACOUSTIC_GUITAR, ELECTRIC_GUITAR, DISTORTED_GUITAR, PIANO, ORGAN, BASS, DRUMS, WHISTLE = 24, 27, 30, 0, 16, 33, 128, 126
+
+
+def tone(seconds, *, hz=440.0, db=-20.0, rate=RATE, channels=1):
+    """A sine whose mean square is `db` decibels below full scale; shape (channel, time)."""
+    time = np.arange(round(seconds * rate)) / rate
+    return np.tile(np.sqrt(2) * 10 ** (db / 20) * np.sin(2 * np.pi * hz * time), (channels, 1))
+
+
+def noise(seconds, *, db=-20.0, rate=RATE, channels=1, seed=0):
+    """White noise, different in each channel, whose mean square is `db` decibels below full scale (on average)."""
+    samples = np.random.default_rng(seed).standard_normal((channels, round(seconds * rate)))
+    return 10 ** (db / 20) * samples
+
+
+def bursts(seconds, sounding, *, db=-20.0, hz=440.0, rate=RATE):
+    """A sine that sounds only between the pairs of seconds in `sounding`."""
+    samples = tone(seconds, hz=hz, db=db, rate=rate)
+    audible = np.zeros(samples.shape[1], bool)
+    for begin, end in sounding:
+        audible[round(begin * rate) : round(end * rate)] = True
+    return samples * audible
+
+
+def level_db(samples):
+    """Mean square in decibels."""
+    power = np.mean(np.square(np.asarray(samples, np.float64)))
+    return 10 * np.log10(power) if power else -np.inf
+
+
+def error_db(estimate, truth):
+    """Power of the difference, relative to the power of the truth, in decibels."""
+    truth = np.asarray(truth, np.float64)
+    return level_db(np.asarray(estimate, np.float64) - truth) - level_db(truth)
+
+
+def write_audio(path, samples, rate=RATE, subtype=None):
+    """Write (channel, time) samples as floats where the format can hold them, so that nothing is rounded."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.atleast_2d(samples).T, rate, subtype or ("FLOAT" if path.suffix == ".wav" else "PCM_24"))
+    return path
+
+
+def read_audio(path):
+    """Samples (channel, time) in double precision."""
+    samples, _ = soundfile.read(path, dtype="float64", always_2d=True)
+    return samples.T
+
+
+def write_slakh(folder, tracks, *, rate=RATE, suffix=".wav"):
+    """Write a data set in Slakh's layout.
+
+    Args:
+        folder: Where to.
+        tracks: ``{"train/Track00001": [(program, samples), ...]}``, samples (channel, time) at `rate`; None for a
+            stem that Slakh did not render.
+        rate: In Hz.
+        suffix: ``.wav`` or ``.flac``.
+    """
+    for name, stems in tracks.items():
+        track = Path(folder) / name
+        listed = {}
+        for number, (program, samples) in enumerate(stems):
+            listed[f"S{number:02d}"] = {
+                "audio_rendered": samples is not None,
+                "inst_class": "Whatever",
+                "integrated_loudness": -13.0,
+                "is_drum": program == DRUMS,
+                "midi_program_name": f"program {program}",
+                "midi_saved": True,
+                "plugin_name": "none.nkm",
+                "program_num": program,
+            }
+            if samples is not None:
+                write_audio(track / "stems" / f"S{number:02d}{suffix}", samples, rate)
+        track.mkdir(parents=True, exist_ok=True)
+        metadata = {"UUID": "0" * 32, "audio_dir": "stems", "overall_gain": 1.0, "stems": listed}
+        (track / "metadata.yaml").write_text(yaml.safe_dump(metadata), encoding="utf-8")
+    return Path(folder)
+
+
+def write_folder(folder, songs, *, rate=RATE, suffix=".wav"):
+    """Write one folder per song: ``{"train/song": {"vocals": samples, ...}}``."""
+    for name, stems in songs.items():
+        for stem, samples in stems.items():
+            write_audio(Path(folder) / name / f"{stem}{suffix}", samples, rate)
+    return Path(folder)
