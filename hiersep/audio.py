@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Audio = npt.NDArray[np.float32]
 
-SUBTYPES = {"16": "PCM_16", "24": "PCM_24", "32f": "FLOAT"}
+STEPS = {"PCM_16": 2**15, "PCM_24": 2**23}  # of integer formats, up to full scale
 SUFFIXES = (".wav", ".flac", ".ogg", ".aiff", ".aif", ".mp3")
 
 
@@ -51,7 +51,8 @@ def _unreadable(path: Path, reason: object) -> DataError:
         return DataError(f"{path}: expected audio, got an empty file (0 bytes)")
     detail = str(reason).strip().rstrip(".").removeprefix(f"Error opening {str(path)!r}: ")
     return DataError(
-        f"{path}: expected audio that libsndfile reads (wav, flac, ogg, mp3), got something else ({detail}); "
+        f"{path}: expected audio that libsndfile reads (wav, flac, ogg, mp3), got something else or "
+        f"a damaged file ({detail}); "
         "convert it, for example with `ffmpeg -i FILE out.wav`"
     )
 
@@ -66,21 +67,18 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
 
     try:
         header = soundfile.info(str(path))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, TypeError) as error:  # a TypeError is about headerless formats
         raise _unreadable(Path(path), error) from error
     return AudioInfo(header.frames, header.samplerate, header.channels)
 
 
-def read(
-    path: str | os.PathLike[str], *, start: int = 0, frames: int = -1, check_finite: bool = True
-) -> tuple[Audio, int]:
+def read(path: str | os.PathLike[str], *, start: int = 0, frames: int = -1) -> tuple[Audio, int]:
     """Read a file, or an excerpt of it.
 
     Args:
         path: Any format that libsndfile reads.
         start: First frame, at the file's own rate.
         frames: Number of frames; -1 reads to the end. What lies past the end is not padded.
-        check_finite: Refuse NaN and infinity, which a float file can hold.
 
     Returns:
         The samples, float32, and the sample rate in Hz.
@@ -98,9 +96,9 @@ def read(
             file.seek(min(start, file.frames))
             samples = file.read(frames, dtype="float32", always_2d=True)
             sample_rate = file.samplerate
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, TypeError) as error:
         raise _unreadable(Path(path), error) from error
-    if check_finite and not np.isfinite(samples).all():
+    if not np.isfinite(samples).all():
         raise DataError(f"{path}: expected finite samples, got NaN or infinity; repair or leave out the file")
     return np.ascontiguousarray(samples.T), int(sample_rate)  # (channel, time)
 
@@ -124,13 +122,15 @@ def write(
         samples: (channel, time) or (time,).
 
     Raises:
-        DataError: If the place cannot be written to.
+        DataError: If the place cannot be written to, libsndfile has no such format, or a sample is NaN or infinite.
     """
     import soundfile
 
     from hiersep.errors import HiersepWarning
 
     samples = np.atleast_2d(samples)
+    if not np.isfinite(samples).all():
+        raise DataError(f"{path}: expected finite samples to write, got NaN or infinity")
     peak = float(np.abs(samples).max(initial=0.0))
     if subtype != "FLOAT" and peak > 1.0:
         warnings.warn(
@@ -139,11 +139,14 @@ def write(
             stacklevel=2,
         )
         samples = np.clip(samples, -1.0, 1.0)
+    if subtype in STEPS:  # left to libsndfile, wav rounds down and flac to the nearest
+        samples = np.rint(samples * STEPS[subtype]) / STEPS[subtype]
     with atomic_path(path) as temporary:
         try:
             soundfile.write(str(temporary), samples.T, sample_rate, subtype=subtype)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise DataError(f"{path}: cannot be written ({error})") from error
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            reason = str(error).replace(str(temporary), str(path))
+            raise DataError(f"{path}: cannot be written ({reason})") from error
 
 
 def resample(samples: npt.NDArray[Any], source_rate: int, target_rate: int, *, length: int | None = None) -> Audio:
@@ -173,16 +176,6 @@ def fit_length(samples: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
     if missing <= 0:
         return samples[..., :length]
     return np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, missing)])
-
-
-def to_db(power: float) -> float:
-    """Convert a power (mean square) to decibels; silence is ``-inf``.
-
-    Example:
-        >>> to_db(0.001)
-        -30.0
-    """
-    return 10.0 * math.log10(power) if power > 0 else -math.inf
 
 
 def loudness(samples: npt.NDArray[Any], sample_rate: int) -> float:

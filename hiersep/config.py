@@ -2,8 +2,8 @@
 
 A file has one mapping per section (``render``, ``data``, ``spectrum``, ``network``, ``training``, ``evaluation``);
 ``base:`` names another file, relative to this one, of which only the differences are written here. Command-line
-overrides are dotted: ``--training.learning_rate 1.0e-3``. Every default stands here and nowhere else; an unknown key, a wrong type
-and a value out of range are errors that name the place.
+overrides are dotted: ``--training.learning_rate 1.0e-3``. Every default stands here and nowhere else; an unknown
+key, a wrong type and a value out of range are errors that name the place.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class DataConfig(Section):
         salient: Nodes of which one must sound in every clip; default: the target.
         duration: Length of a clip in seconds.
         sample_rate: In Hz.
+        gain_db: Stems of a training mixture are turned up or down by at most this, at random.
         num_train: Mixtures of a training epoch.
         num_validation: Mixtures of the validation set, fixed.
     """
@@ -83,17 +84,19 @@ class DataConfig(Section):
     salient: list[str] | None = None
     duration: float = 10.0
     sample_rate: int = 16000
+    gain_db: float = 0.0
     num_train: int = 10000
     num_validation: int = 5000
 
     def __post_init__(self) -> None:
-        _expect(0 < self.duration <= 600, "data.duration", "0 to 600 seconds", self.duration)
+        _expect(0 < self.duration <= 600, "data.duration", "more than 0, at most 600 seconds", self.duration)
         _expect(
             4000 <= self.sample_rate <= 192000,
             "data.sample_rate",
             "4000 to 192000 Hz",
             self.sample_rate,
         )
+        _expect(0 <= self.gain_db <= 60, "data.gain_db", "0 to 60 dB", self.gain_db)
         for name in ("num_train", "num_validation"):
             _expect(
                 getattr(self, name) > 0,
@@ -237,6 +240,8 @@ class EvaluationConfig(Section):
                 "a positive number of clips",
                 getattr(self, name),
             )
+        _expect(0 < self.duration <= 600, "evaluation.duration", "more than 0, at most 600 seconds", self.duration)
+        _expect(self.seed >= 0, "evaluation.seed", "0 or more", self.seed)
 
 
 @dataclass(frozen=True)
@@ -297,7 +302,8 @@ def _read_entries(path: Path, seen: list[Path]) -> Entries:
         raise ConfigError(f"{path}: 'base' leads in a circle, or through more than {_MAX_BASES} files")
     content = strict_yaml.read(path)
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected sections ({', '.join(SECTIONS)}), got {type(content).__name__}")
+        got = "a list" if isinstance(content, list) else repr(content)
+        raise ConfigError(f"{path}: expected sections ({', '.join(SECTIONS)}), got {got}")
     entries: Entries = {}
     for name, section in content.items():
         place = strict_yaml.place(str(path), content, name)
@@ -330,7 +336,8 @@ def _parse_overrides(words: Sequence[str]) -> Entries:
             if not remaining:
                 raise ConfigError(f"--{name}: expected a value after it, got none")
             value = remaining.pop(0)
-        entries[name] = (strict_yaml.load(value, f"--{name}"), f"--{name}")
+        # As the value of a key: on its own, `null` would be an empty document.
+        entries[name] = (strict_yaml.load(f"value: {value}", f"--{name}")["value"], f"--{name}")
     return entries
 
 

@@ -50,11 +50,27 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = scratch / path.name
     try:
         yield temporary
-        if temporary.is_dir() and path.is_dir():
+        if path.is_dir() and not temporary.is_dir():
+            raise DataError(f"{path}: cannot write the file, a folder of this name stands here; name another place")
+        if path.is_dir():
             path.rename(scratch / ".replaced")
         temporary.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder and its parents, so that a place that cannot be written to is found before the work is done.
+
+    Raises:
+        DataError: If it cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot write here ({error.strerror}); choose a folder that can be written to"
+        ) from error
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

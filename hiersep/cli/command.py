@@ -36,7 +36,7 @@ def _say_warning(
     line: str | None = None,
 ) -> None:
     if issubclass(category, HiersepWarning):
-        print(f"hiersep: warning: {message}", file=sys.stderr)
+        print(f"hiersep: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def command(function: Function) -> Function:

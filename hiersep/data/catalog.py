@@ -60,7 +60,10 @@ class Measurement:
         return np.concatenate([[0.0], np.cumsum(self.power, dtype=np.float64) * BLOCK_S])
 
     def window_power(self, starts: npt.NDArray[np.float64], duration: float) -> npt.NDArray[np.float64]:
-        """Mean square of the windows that begin at `starts` seconds; past the end is silence."""
+        """Mean square of the windows that begin at `starts` seconds; past the end is silence.
+
+        Exact where a window begins and ends on multiples of `BLOCK_S`; within a block, power is taken as constant.
+        """
         edges = np.arange(len(self._energy)) * BLOCK_S
         energy = np.interp(starts + duration, edges, self._energy) - np.interp(starts, edges, self._energy)
         return np.asarray(energy / duration)
@@ -131,8 +134,7 @@ def open_dataset(folder: str | os.PathLike[str], *, sample_rate: int = 16000, jo
     measured = _load(cache, key)
     if measured is None:
         measured = _measure_all(tracks, sample_rate, jobs)
-        with atomic_path(cache) as temporary:
-            _save(temporary, key, measured)
+        _keep(cache, key, measured)
     kept_tracks, kept_measurements = _assemble(folder, tracks, measured)
     return Catalog(folder, reader.NAME, sample_rate, key, kept_tracks, kept_measurements)
 
@@ -172,12 +174,13 @@ def measure(path: Path, sample_rate: int) -> Measurement | str:
         return str(error)
     if not samples.size:
         return f"{path}: expected audio, got a file with 0 samples"
+    frames = samples.shape[-1]  # a damaged file may hold fewer than its header says
     samples = audio.resample(samples, header.sample_rate, sample_rate)
     block = round(BLOCK_S * sample_rate)
     mono = samples.mean(axis=0)
     blocks = audio.fit_length(mono, -(-len(mono) // block) * block).reshape(-1, block)
     power = np.mean(np.square(blocks, dtype=np.float64), axis=1).astype(np.float32)
-    return Measurement(header.frames, header.sample_rate, header.channels, power)
+    return Measurement(frames, header.sample_rate, header.channels, power)
 
 
 def _assemble(
@@ -190,7 +193,7 @@ def _assemble(
         pairs = [(stem, next(remaining)) for stem in track.stems]
         for _, reason in pairs:
             if isinstance(reason, str):
-                warnings.warn(f"left out of the mixture: {reason}", HiersepWarning, stacklevel=4)
+                warnings.warn(f"left out of the mixture: {reason}", HiersepWarning, stacklevel=3)
         good = [(stem, measurement) for stem, measurement in pairs if isinstance(measurement, Measurement)]
         if good:
             kept_tracks.append(Track(track.id, track.split, tuple(stem for stem, _ in good)))
@@ -198,6 +201,20 @@ def _assemble(
     if not kept_tracks:
         raise DataError(f"{folder}: none of the {len(measured)} stems can be read")
     return tuple(kept_tracks), tuple(kept_measurements)
+
+
+def _keep(cache: Path, key: str, measured: list[Measurement | str]) -> None:
+    """Write a catalog for the next time; where that cannot be, say so and go on."""
+    try:
+        with atomic_path(cache) as temporary:
+            _save(temporary, key, measured)
+    except (DataError, OSError) as error:
+        warnings.warn(
+            f"the measurements are not kept and the next run measures again ({error}); set HIERSEP_CACHE to a folder "
+            "that can be written to",
+            HiersepWarning,
+            stacklevel=3,
+        )
 
 
 def _save(path: Path, key: str, measured: list[Measurement | str]) -> None:
@@ -213,11 +230,11 @@ def _save(path: Path, key: str, measured: list[Measurement | str]) -> None:
 def _load(path: Path, key: str) -> list[Measurement | str] | None:
     """Read a cached catalog; None where there is none, or it is not of these files and settings."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             header, power = json.loads(arrays["header"].tobytes()), arrays["power"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         return None
-    if header.get("key") != key:
+    if not isinstance(header, dict) or header.get("key") != key:
         return None
     measured: list[Measurement | str] = []
     offset = 0

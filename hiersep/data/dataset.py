@@ -6,22 +6,23 @@ as nussl AudioSignals, and any nussl transform works on it.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from hiersep.compat import nussl
 from hiersep.data import sampling
 from hiersep.data.catalog import open_dataset
 from hiersep.data.mixing import mix, read_stems
-from hiersep.errors import DataError, HierarchyError
+from hiersep.errors import ConfigError, DataError, HierarchyError, HiersepWarning
 from hiersep.hierarchy import Hierarchy
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from hiersep.data.catalog import Catalog
@@ -46,7 +47,10 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         sample_rate: Working rate in Hz; stems at another rate are resampled.
         num_mixtures: Items of an epoch; of a fixed split at most, where it has fewer salient windows.
         channels: 1 for mono (the mean of a stem's channels), 2 for stereo.
+        gain_db: In the split ``train`` every stem is turned up or down by a gain drawn uniformly within plus or minus
+            this, so that few songs make many balances; 0 leaves the song's own. The sums stay exact.
         seed: Decides all draws, with the epoch and the index.
+        strict: Make a stem that no node claims an error; by default one warning counts them.
         transform: A nussl transform, applied to what `process_item` gives. Default: tensors.
         jobs: Processes that measure the data set the first time; -1 takes all cores.
 
@@ -54,6 +58,7 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         An item is ``{"mix": (channel, time), "sources": (node, channel, time), "known": (node,) bool}``.
 
     Raises:
+        ConfigError: If an option is out of range.
         DataError: If the folder cannot be used, or the nodes are nowhere salient.
         HierarchyError: If the hierarchy or a node is not known.
 
@@ -78,20 +83,29 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         duration: float = 10.0,
         sample_rate: int = 16000,
         channels: int = 1,
+        gain_db: float = 0.0,
         seed: int = 0,
+        strict: bool = False,
         transform: Callable[[Item], Item] | None = None,
         jobs: int = -1,
     ):
-        self.hierarchy = hierarchy if isinstance(hierarchy, Hierarchy) else Hierarchy.load(hierarchy)
+        _expect(duration > 0, "duration", "more than 0 seconds", duration)
+        _expect(num_mixtures >= 1, "num_mixtures", "1 or more", num_mixtures)
+        _expect(channels in (1, 2), "channels", "1 or 2", channels)
+        _expect(0 <= gain_db <= 60, "gain_db", "0 to 60 dB", gain_db)
+        _expect(seed >= 0, "seed", "0 or more", seed)
+        self.hierarchy = Hierarchy.load(hierarchy)
         self.nodes = target_nodes(self.hierarchy, target)
         self.split, self.duration, self.seed = split, duration, seed
         self.catalog: Catalog = open_dataset(folder, sample_rate=sample_rate, jobs=jobs)
         self._channels = channels
+        self._gain_db = gain_db if split == "train" else 0.0
         self._rows = [self.hierarchy.index(node) for node in self.nodes]
         self._claims_by_track: dict[int, tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]] = {}
         self._epoch = torch.zeros(1, dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # so that persistent workers see a new epoch
         salient = salient or ([target] if isinstance(target, str) else self.nodes)
+        self._report_unclaimed(strict)
         self._clips = self._find_clips(salient)
         if split != "train":
             self._fixed = sampling.fixed_list(self._clips, seed, num_mixtures, duration)
@@ -99,6 +113,24 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         self._num_mixtures = num_mixtures
         super().__init__(str(folder), transform=transform, sample_rate=sample_rate, num_channels=channels)
         self.metadata["nodes"] = list(self.nodes)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # a copy has an epoch of its own, and workers too
+
+    def _report_unclaimed(self, strict: bool) -> None:
+        tracks = self.catalog.select(self.split)
+        unclaimed = sampling.unclaimed_stems(self.catalog, tracks, self.hierarchy)
+        if unclaimed:
+            total = sum(len(self.catalog.tracks[track].stems) for track in tracks)
+            message = (
+                f"{self.catalog.folder}: {len(unclaimed)} of {total} stems in split '{self.split}' are claimed by no "
+                f"node of hierarchy '{self.hierarchy.name}' and sound in the mixture only, first {unclaimed[0].path}; "
+                "label them, or name them under 'ignore:'"
+            )
+            if strict:
+                raise HierarchyError(message)
+            warnings.warn(message, HiersepWarning, stacklevel=3)
 
     def _find_clips(self, salient: Sequence[str]) -> list[tuple[sampling.Clip, ...]]:
         for node in salient:
@@ -136,6 +168,9 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         clip = self.clip(index)
         membership, known = self._claims(clip.track)
         stems = read_stems(self.catalog, clip, self.duration, self._channels)
+        if self._gain_db:
+            gains_db = sampling.draw_gains(len(stems), self._gain_db, self.seed, int(self._epoch), index)
+            stems *= np.float32(10) ** (gains_db[:, None, None] / 20)
         mixture, sources = mix(stems, membership)
         return mixture, sources, known
 
@@ -189,14 +224,21 @@ def target_nodes(hierarchy: Hierarchy, target: str | Sequence[str] | None) -> tu
     """
     if target is None:
         return hierarchy.ids[1:]
-    wanted = hierarchy.path(target)[1:] if isinstance(target, str) else sorted(target, key=hierarchy.index)
+    wanted = hierarchy.path(target)[1:] if isinstance(target, str) else sorted(set(target), key=hierarchy.index)
     nodes = tuple(wanted)
+    if not target:
+        raise HierarchyError(f"hierarchy '{hierarchy.name}': expected at least one target, got none; name a node")
     if not nodes or hierarchy.root.id in nodes:
         raise HierarchyError(
             f"hierarchy '{hierarchy.name}': the root '{hierarchy.root.id}' is the mixture and no target; "
             "name a node below it"
         )
     return nodes
+
+
+def _expect(condition: bool, name: str, expected: str, value: object) -> None:
+    if not condition:
+        raise ConfigError(f"{name}: expected {expected}, got {value!r}")
 
 
 def _named(nodes: Sequence[str]) -> str:

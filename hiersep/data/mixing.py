@@ -45,11 +45,12 @@ def read_stems(catalog: Catalog, clip: Clip, duration: float, channels: int = 1)
     measurements = catalog.measurements[clip.track]
     excerpts = np.zeros((len(stems), channels, length), np.float32)
     for excerpt, stem, measurement in zip(excerpts, stems, measurements, strict=True):
-        margin = 0.0 if measurement.sample_rate == catalog.sample_rate else min(_MARGIN_S, clip.start_s)
-        start = round((clip.start_s - margin) * measurement.sample_rate)
-        frames = round((duration + margin + bool(margin) * _MARGIN_S) * measurement.sample_rate)
+        after = 0.0 if measurement.sample_rate == catalog.sample_rate else _MARGIN_S
+        before = min(after, clip.start_s)
+        start = round((clip.start_s - before) * measurement.sample_rate)
+        frames = round((before + duration + after) * measurement.sample_rate)
         samples, rate = audio.read(stem.path, start=start, frames=frames)
-        samples = audio.resample(samples, rate, catalog.sample_rate)[:, round(margin * catalog.sample_rate) :]
+        samples = audio.resample(samples, rate, catalog.sample_rate)[:, round(before * catalog.sample_rate) :]
         if channels == 1 and len(samples) > 1:
             samples = samples.mean(axis=0, keepdims=True)
         excerpt[...] = audio.fit_length(samples[:channels], length)

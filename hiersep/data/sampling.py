@@ -7,6 +7,7 @@ index): the same for any number of workers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from hiersep.data.catalog import Catalog
+    from hiersep.data.tracks import Stem
     from hiersep.hierarchy import Hierarchy
 
 SALIENT_DB = -30.0
 HOP_S = 2.5
+_GAINS = 1  # tells the stream of gains from that of clips
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,16 @@ def claims_of(catalog: Catalog, track: int, hierarchy: Hierarchy) -> tuple[str |
     """Node that claims each stem of a track, in the order of the stems; None where no node does."""
     stems = catalog.tracks[track].stems
     return tuple(hierarchy.claim(stem.attributes, dataset=catalog.dataset) for stem in stems)
+
+
+def unclaimed_stems(catalog: Catalog, tracks: Sequence[int], hierarchy: Hierarchy) -> list[Stem]:
+    """List the stems that no node claims and no ``ignore:`` names: they sound in the mixture and in no node."""
+    found = []
+    for track in tracks:
+        for stem, claim in zip(catalog.tracks[track].stems, claims_of(catalog, track, hierarchy), strict=True):
+            if claim is None and not hierarchy.ignores(stem.attributes, dataset=catalog.dataset):
+                found.append(stem)
+    return found
 
 
 def window_starts(duration: float, clip_s: float) -> npt.NDArray[np.float64]:
@@ -89,10 +102,25 @@ def salient_clips(
 
 
 def draw(clips: Sequence[Sequence[Clip]], seed: int, epoch: int, index: int) -> Clip:
-    """Draw a clip: a track first, all alike, then one of its windows; so long songs do not weigh more."""
+    """Draw a clip: a track first, all alike, then one of its windows; so long songs do not weigh more.
+
+    Where the next window of the track is salient too, the clip begins anywhere between the two, so that a song gives
+    more than its dozen windows.
+    """
     rng = np.random.default_rng([seed, epoch, index])
     track = clips[int(rng.integers(len(clips)))]
-    return track[int(rng.integers(len(track)))]
+    position = int(rng.integers(len(track)))
+    clip = track[position]
+    following = track[position + 1].start_s if position + 1 < len(track) else math.inf
+    if following - clip.start_s > HOP_S:
+        return clip
+    return Clip(clip.track, float(rng.uniform(clip.start_s, following)))
+
+
+def draw_gains(count: int, gain_db: float, seed: int, epoch: int, index: int) -> npt.NDArray[np.float32]:
+    """Draw a gain in dB for each of `count` stems, uniform within plus or minus `gain_db`; a stream of its own."""
+    rng = np.random.default_rng([seed, epoch, index, _GAINS])
+    return rng.uniform(-gain_db, gain_db, count).astype(np.float32)
 
 
 def fixed_list(clips: Sequence[Sequence[Clip]], seed: int, count: int, clip_s: float) -> list[Clip]:

@@ -7,10 +7,12 @@ mixture and no stem. The stem's attribute is ``filename``; a hierarchy matches i
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from hiersep.audio import SUFFIXES
 from hiersep.data.tracks import Stem, Track
+from hiersep.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +27,10 @@ def _stem_files(song: Path) -> list[Path]:
     return sorted(
         path
         for path in song.iterdir()
-        if path.suffix.lower() in SUFFIXES and path.is_file() and path.stem.lower() not in MIXTURE_NAMES
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not path.name.startswith(".")  # macOS leaves ._NAME.wav beside NAME.wav
+        and path.stem.lower() not in MIXTURE_NAMES
     )
 
 
@@ -44,7 +49,15 @@ def recognises(folder: Path) -> bool:
 
 
 def tracks(folder: Path) -> Iterator[Track]:
-    """Yield a track per song folder."""
+    """Yield a track per song folder.
+
+    Raises:
+        DataError: If two files of a song differ in their suffix only: the mixture would hold that stem twice.
+    """
     for split, song in _songs(folder):
         stems = tuple(Stem(path.stem, path, {"filename": path.name}) for path in _stem_files(song))
+        for one, other in itertools.pairwise(sorted(stems, key=lambda stem: stem.id)):
+            if one.id == other.id:
+                both = f"{one.path.name} and {other.path.name}"
+                raise DataError(f"{song}: expected one file per stem, got {both}; remove one")
         yield Track(song.name, split, stems)

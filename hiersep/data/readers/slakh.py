@@ -76,9 +76,8 @@ def _read_metadata(path: Path) -> dict[str, dict[str, Any]]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise DataError(
-            f"{path}{line}: expected YAML, got something else ({getattr(error, 'problem', error)})"
-        ) from error
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise DataError(f"{path}{line}: expected YAML, got something else ({reason})") from error
     stems = metadata.get("stems") if isinstance(metadata, dict) else None
     if not isinstance(stems, dict):
         raise DataError(

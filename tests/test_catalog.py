@@ -1,0 +1,244 @@
+"""The catalog hears each stem once, and right."""
+
+import shutil
+
+import numpy as np
+import pytest
+from helpers import BASS, PIANO, RATE, bursts, level_db, noise, read_audio, tone, write_audio, write_folder, write_slakh
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hiersep.data import catalog as catalog_module
+from hiersep.data.catalog import measure, open_dataset
+from hiersep.errors import DataError, HiersepWarning
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """An empty cache for each test."""
+    monkeypatch.setenv("HIERSEP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def data(tmp_path):
+    tracks = {"train/Track00001": [(PIANO, tone(3.0)), (BASS, noise(2.0))], "test/Track00002": [(PIANO, tone(1.0))]}
+    return write_slakh(tmp_path / "data", tracks)
+
+
+@pytest.fixture
+def deaf(monkeypatch):
+    """Call it: from then on, nothing can be listened to."""
+
+    def refuse(path, sample_rate):
+        raise AssertionError(f"{path} was decoded again")
+
+    return lambda: monkeypatch.setattr(catalog_module, "measure", refuse)
+
+
+def save_array(path):
+    np.save(path, np.zeros(3))
+    return path
+
+
+def same(one, other):
+    assert (one.key, one.tracks, one.dataset, one.folder) == (other.key, other.tracks, other.dataset, other.folder)
+    for a, b in zip(one.measurements, other.measurements, strict=True):
+        for m, n in zip(a, b, strict=True):
+            assert (m.frames, m.sample_rate, m.channels) == (n.frames, n.sample_rate, n.channels)
+            assert np.array_equal(m.power, n.power)
+    return True
+
+
+def test_a_catalog_knows_the_tracks_their_splits_and_lengths(data):
+    catalog = open_dataset(data, jobs=1)
+    assert catalog.dataset == "slakh"
+    assert [(t.split, t.id, len(t.stems)) for t in catalog.tracks] == [
+        ("train", "Track00001", 2),
+        ("test", "Track00002", 1),
+    ]
+    assert catalog.splits == ("train", "test")
+    assert (catalog.select("train"), catalog.select("test"), catalog.select(None)) == ((0,), (1,), (0, 1))
+    assert (catalog.duration(0), catalog.duration(1)) == (3.0, 1.0)
+    first = catalog.measurements[0]
+    assert [(m.frames, m.sample_rate, m.channels, m.duration) for m in first] == [
+        (48000, RATE, 1, 3.0),
+        (32000, RATE, 1, 2.0),
+    ]
+
+
+def test_a_split_that_is_not_there_is_refused(data, tmp_path):
+    with pytest.raises(DataError) as caught:
+        open_dataset(data, jobs=1).select("validation")
+    assert str(caught.value) == f"{data}: no tracks in split 'validation'; there are train, test"
+    flat = write_folder(tmp_path / "flat", {"song": {"a": tone(1.0)}})
+    with pytest.raises(DataError) as caught:
+        open_dataset(flat, jobs=1).select("train")
+    assert str(caught.value) == f"{flat}: no tracks in split 'train'; there are no splits at all"
+
+
+@given(
+    start=st.integers(0, 9).map(lambda n: n / 2),
+    duration=st.integers(1, 8).map(lambda n: n / 2),
+    rate=st.sampled_from([8000, RATE, 44100]),
+    channels=st.sampled_from([1, 2]),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_power_of_a_window_is_that_of_the_decoded_audio(tmp_path_factory, start, duration, rate, channels):
+    path = tmp_path_factory.getbasetemp() / f"power-{rate}-{channels}.wav"
+    sound = bursts(5.0, [(0.3, 1.7), (2.6, 4.9)], rate=rate) + tone(5.0, hz=100, db=-50, rate=rate)
+    samples = sound * np.arange(1, channels + 1)[:, None]
+    if not path.exists():
+        write_audio(path, samples, rate)
+    heard = read_audio(path).mean(axis=0)[round(start * rate) : round((start + duration) * rate)]
+    silence = np.zeros(round(duration * rate) - len(heard))
+    (power,) = measure(path, RATE).window_power(np.array([start]), duration)
+    assert 10 * np.log10(power) == pytest.approx(level_db(np.concatenate([heard, silence])), abs=0.1)
+
+
+@pytest.mark.parametrize("duration", [2.0, 3.5, 5.0])
+def test_the_power_of_a_node_is_that_of_its_submix_within_1_db_in_rendered_songs(rendered, duration):
+    from hiersep.data.sampling import claims_of, node_power, window_starts
+    from hiersep.hierarchy import Hierarchy
+
+    hierarchy = Hierarchy.load("slakh_ismir2020")
+    catalog = open_dataset(rendered, jobs=1)
+    compared = 0
+    for number, track in enumerate(catalog.tracks):
+        audio = np.stack([read_audio(stem.path)[0] for stem in track.stems])
+        claims = claims_of(catalog, number, hierarchy)
+        starts = window_starts(catalog.duration(number), duration)
+        power = node_power(catalog, number, hierarchy.membership(claims), starts, duration)
+        for row, node in enumerate(hierarchy.ids):
+            below = {node, *hierarchy.descendants(node)}
+            held = [claim in below or row == 0 for claim in claims]
+            for column, start in enumerate(starts):
+                submix = audio[held].sum(axis=0)[round(start * RATE) : round((start + duration) * RATE)]
+                if level_db(submix) > -45:
+                    assert 10 * np.log10(power[row, column]) == pytest.approx(level_db(submix), abs=1.0)
+                    compared += 1
+    assert compared > 100
+
+
+def test_past_the_end_is_silence(tmp_path):
+    measurement = measure(write_audio(tmp_path / "a.wav", tone(1.0, db=-20)), RATE)
+    power = measurement.window_power(np.array([0.0, 0.5, 1.0, 7.0]), 1.0)
+    assert power == pytest.approx([0.01, 0.005, 0, 0], rel=1e-3)
+
+
+def test_a_second_open_decodes_nothing_and_finds_the_same(data, deaf):
+    first = open_dataset(data, jobs=1)
+    deaf()
+    assert same(open_dataset(data, jobs=1), first)
+    assert same(open_dataset(data / ".." / "data", jobs=1), first)
+
+
+def test_any_number_of_processes_finds_the_same(data, cache):
+    alone = open_dataset(data, jobs=1)
+    shutil.rmtree(cache)
+    assert same(open_dataset(data, jobs=2), alone)
+
+
+@pytest.mark.parametrize("change", ["content", "another stem", "another rate"])
+def test_a_change_is_heard(data, deaf, change):
+    before = open_dataset(data, jobs=1)
+    rate = RATE
+    if change == "content":
+        write_audio(data / "test/Track00002/stems/S00.wav", tone(1.0, db=-40))
+    elif change == "another stem":
+        write_slakh(data, {"test/Track00003": [(PIANO, tone(1.0))]})
+    else:
+        rate = 8000
+    after = open_dataset(data, sample_rate=rate, jobs=1)
+    assert after.key != before.key
+    if change == "content":
+        assert 10 * np.log10(after.measurements[1][0].power[0]) == pytest.approx(-40, abs=0.1)
+    deaf()
+    assert same(open_dataset(data, sample_rate=rate, jobs=1), after)
+
+
+def test_a_change_of_labels_alone_is_seen_without_listening_again(data, deaf):
+    open_dataset(data, jobs=1)
+    path = data / "test/Track00002/metadata.yaml"
+    path.write_text(path.read_text().replace("program_num: 0", "program_num: 24"))
+    deaf()
+    assert open_dataset(data, jobs=1).tracks[1].stems[0].attributes["program_num"] == 24
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"nonsense"),
+        lambda path: path.write_bytes(path.read_bytes()[:200]),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"key", b"kex")),
+        lambda path: np.savez(path, other=np.zeros(3)),
+        lambda path: np.savez(path, header=np.frombuffer(b"[1]", np.uint8), power=np.zeros(0)),
+        lambda path: np.savez(path, header=np.array([{}], dtype=object), power=np.zeros(0)),
+        lambda path: shutil.copy(save_array(path.with_name("other.npy")), path),
+    ],
+    ids=["empty", "nonsense", "cut short", "bits changed", "other arrays", "other json", "pickled", "other format"],
+)
+def test_a_damaged_cache_is_built_again(data, cache, deaf, damage):
+    before = open_dataset(data, jobs=1)
+    (path,) = cache.rglob("*.npz")
+    damage(path)
+    assert same(open_dataset(data, jobs=1), before)
+    deaf()
+    assert same(open_dataset(data, jobs=1), before)
+
+
+def test_a_cache_that_cannot_be_written_costs_time_and_no_more(data, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HIERSEP_CACHE", str(tmp_path / "file"))
+    with pytest.warns(HiersepWarning, match="set HIERSEP_CACHE to a folder that can be written to") as caught:
+        catalog = open_dataset(data, jobs=1)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert len(catalog.tracks) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no sound", None], ids=["empty", "text", "no samples"])
+def test_a_stem_that_cannot_be_read_is_left_out_with_one_warning_that_names_it(data, content):
+    path = data / "train/Track00001/stems/S00.wav"
+    if content is None:
+        write_audio(path, np.zeros((1, 0)))
+    else:
+        path.write_bytes(content)
+    for _ in ("measured", "from the cache"):
+        with pytest.warns(HiersepWarning) as caught:
+            catalog = open_dataset(data, jobs=1)
+        (warning,) = caught
+        assert str(warning.message).startswith(f"left out of the mixture: {path}: expected audio")
+        assert warning.filename == __file__
+        assert [stem.id for stem in catalog.tracks[0].stems] == ["S01"]
+        assert catalog.duration(0) == 2.0
+
+
+def test_a_stem_with_nan_is_left_out_too(data):
+    write_audio(data / "train/Track00001/stems/S00.wav", np.full((1, 100), np.nan))
+    with pytest.warns(HiersepWarning, match="expected finite samples"):
+        assert len(open_dataset(data, jobs=1).tracks[0].stems) == 1
+
+
+def test_a_track_of_which_nothing_can_be_read_is_no_track(data):
+    (data / "test/Track00002/stems/S00.wav").write_bytes(b"")
+    with pytest.warns(HiersepWarning):
+        assert open_dataset(data, jobs=1).splits == ("train",)
+
+
+def test_a_data_set_of_which_nothing_can_be_read_is_refused(data):
+    for path in data.rglob("*.wav"):
+        path.write_bytes(b"")
+    with pytest.warns(HiersepWarning) as warned, pytest.raises(DataError) as caught:
+        open_dataset(data, jobs=1)
+    assert len(warned) == 3
+    assert str(caught.value) == f"{data}: none of the 3 stems can be read"
+
+
+def test_the_length_of_a_file_cut_short_is_what_it_holds(tmp_path):
+    path = write_audio(tmp_path / "a.mp3", noise(10.0), subtype="MPEG_LAYER_III")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    measurement = measure(path, RATE)
+    assert measurement.duration == pytest.approx(5, abs=0.2)
+    assert len(measurement.power) == pytest.approx(10, abs=1)

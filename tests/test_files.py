@@ -1,0 +1,121 @@
+"""Files are whole or absent; digests do not depend on order."""
+
+import json
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hiersep.errors import DataError
+from hiersep.files import TEMPORARY_PREFIX, atomic_path, fingerprint, git_commit, write_json
+
+scalars = st.none() | st.booleans() | st.integers(-1000, 1000) | st.floats(-1e3, 1e3) | st.text(max_size=5)
+contents = st.recursive(
+    scalars, lambda c: st.lists(c, max_size=4) | st.dictionaries(st.text(max_size=5), c, max_size=4), max_leaves=10
+)
+
+
+def reordered(content):
+    if isinstance(content, dict):
+        return {key: reordered(content[key]) for key in reversed(content)}
+    return [reordered(item) for item in content] if isinstance(content, list) else content
+
+
+def leftovers(folder):
+    return [path for path in folder.rglob("*") if path.name.startswith(TEMPORARY_PREFIX)]
+
+
+def test_a_file_appears_whole_under_its_name_with_its_parents_made(tmp_path):
+    path = tmp_path / "a" / "b" / "c.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+        assert temporary.suffix == ".txt"
+    assert path.read_text() == "half"
+    assert not leftovers(tmp_path)
+
+
+def test_an_exception_leaves_the_old_file_and_no_litter(tmp_path):
+    path = tmp_path / "c.txt"
+    path.write_text("old")
+
+    def write_and_fail():
+        with atomic_path(path) as temporary:
+            temporary.write_text("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_fail()
+    assert [p.name for p in tmp_path.iterdir()] == ["c.txt"]
+    assert path.read_text() == "old"
+
+
+def test_a_file_replaces_a_file_and_a_folder_replaces_a_folder(tmp_path):
+    for text in ("one", "two"):
+        with atomic_path(tmp_path / "f.txt") as temporary:
+            temporary.write_text(text)
+        with atomic_path(tmp_path / "d") as temporary:
+            temporary.mkdir()
+            (temporary / text).write_text(text)
+    assert (tmp_path / "f.txt").read_text() == "two"
+    assert [p.name for p in (tmp_path / "d").iterdir()] == ["two"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d", "f.txt"]
+
+
+def test_a_folder_where_a_file_should_go_is_left_alone_and_named(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "precious").write_text("x")
+    with pytest.raises(DataError) as caught, atomic_path(tmp_path / "there") as temporary:
+        temporary.write_text("x")
+    assert str(caught.value) == (
+        f"{tmp_path}/there: cannot write the file, a folder of this name stands here; name another place"
+    )
+    assert (tmp_path / "there" / "precious").exists()
+    assert not leftovers(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError) as caught, atomic_path(tmp_path / "file" / "x.txt"):
+        pass
+    assert str(caught.value) == (
+        f"{tmp_path}/file/x.txt: cannot write here (File exists); choose a folder that can be written to"
+    )
+
+
+def test_json_is_indented_readable_and_ends_with_a_newline(tmp_path):
+    write_json(tmp_path / "x.json", {"name": "Flöte", "values": [1, 2.5, None]})
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"name": "Flöte", "values": [1, 2.5, None]}
+    assert "Flöte" in text
+    assert text.startswith("{\n") and text.endswith("}\n")  # noqa: PT018
+
+
+def test_json_that_holds_nan_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"si_sdr": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+@given(contents)
+def test_a_fingerprint_does_not_depend_on_the_order_of_keys(content):
+    assert fingerprint(content) == fingerprint(reordered(content))
+
+
+@given(st.lists(contents, min_size=2, max_size=2, unique_by=lambda c: json.dumps(c, sort_keys=True)))
+def test_other_content_has_another_fingerprint(pair):
+    assert fingerprint(pair[0]) != fingerprint(pair[1])
+
+
+def test_the_commit_is_named_with_its_changes_and_unknown_outside_of_a_checkout(tmp_path):
+    assert git_commit(tmp_path) == "unknown"
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@t"]
+    (tmp_path / "a").write_text("a")
+    for arguments in (["init", "-q"], ["add", "a"], ["commit", "-qm", "a"]):
+        subprocess.run([*git, *arguments], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
+    assert head.startswith(git_commit(tmp_path))
+    assert len(git_commit(tmp_path)) == 12
+    (tmp_path / "a").write_text("b")
+    assert git_commit(tmp_path).endswith("-dirty")
