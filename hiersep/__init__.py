@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hiersep.models.checkpoint import from_pretrained
     from hiersep.models.path import PathSeparator
     from hiersep.separation import HierarchicalSeparator
-    from hiersep.training.loop import train
+    from hiersep.training.experiment import train
 
 __version__ = "0.1.0"
 
@@ -33,7 +33,7 @@ _HOMES = {
     "evaluate": "hiersep.evaluation",
     "from_pretrained": "hiersep.models.checkpoint",
     "open_dataset": "hiersep.data.catalog",
-    "train": "hiersep.training.loop",
+    "train": "hiersep.training.experiment",
 }
 
 __all__ = [

@@ -139,8 +139,8 @@ def evaluate(
     """
     settings = settings or EvaluationConfig()
     model = model.to(device).eval()
-    static = fit_static(model, folder, settings).to(device)
     dataset = test_set(model, folder, settings)
+    static = fit_static(model, folder, settings).to(device)
     clips: list[ClipScore] = []
     identical = 0
     loader: DataLoader[Any] = DataLoader(dataset, batch_size=_BATCH)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import torch
 
-_TINY = 1e-12
+_SILENT = 1e-12
+_LIMIT_DB = 120.0
 
 
 def si_sdr(estimates: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
@@ -22,7 +23,8 @@ def si_sdr(estimates: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         references: True waveforms.
 
     Returns:
-        dB; NaN where the reference is silent; an exact estimate is bounded by float precision.
+        dB, within 120 dB of 0; NaN where the reference is silent. A silent estimate has the lowest score: its 0/0 must
+        not pass for the 0 dB that few mixtures reach.
 
     Shape:
         estimates, references: (..., channel, time); output: (...).
@@ -34,15 +36,16 @@ def si_sdr(estimates: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         >>> s = torch.tensor([[1.0, -1.0, 1.0, -1.0]])
         >>> noise = torch.tensor([[0.1, 0.1, -0.1, -0.1]])
         >>> si_sdr(s + noise, s)
-        tensor(20.)
+        tensor(20.0000)
     """
     estimates, references = _centred(estimates), _centred(references)
     energy = references.square().sum(dim=-1)
     scale = (estimates * references).sum(dim=-1) / energy
     target = scale[..., None] * references
     error = (estimates - target).square().sum(dim=-1)
-    ratio = 10 * torch.log10((target.square().sum(dim=-1) + _TINY) / (error + _TINY))
-    return torch.where(energy > _TINY, ratio, torch.nan)
+    ratio = 10 * torch.log10(target.square().sum(dim=-1) / error)
+    ratio = torch.where(estimates.square().sum(dim=-1) == 0, -_LIMIT_DB, ratio.clamp(-_LIMIT_DB, _LIMIT_DB))
+    return torch.where(energy > _SILENT, ratio, torch.nan)
 
 
 def rms_db(signals: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hiersep.audio import fit_length
 from hiersep.files import atomic_path
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ def _power_db(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     from scipy.signal import ShortTimeFFT, get_window
 
     transform = ShortTimeFFT(get_window("hann", _N_FFT), hop=_N_FFT // 4, fs=1.0)
-    return np.asarray(10 * np.log10(transform.spectrogram(samples.mean(axis=0)) + 1e-10))
+    mono = samples.mean(axis=0)
+    mono = fit_length(mono, max(len(mono), _N_FFT))  # SciPy wants half a window at least
+    return np.asarray(10 * np.log10(transform.spectrogram(mono) + 1e-10))
 
 
 def _draw(axis: Any, samples: npt.NDArray[np.float32], sample_rate: int, loudest: float) -> None:

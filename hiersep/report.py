@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiersep import audio
 from hiersep.data.catalog import open_dataset
-from hiersep.files import atomic_path, fingerprint, git_commit, write_json
+from hiersep.files import atomic_path, fingerprint, git_commit, make_folder, write_json
 
 if TYPE_CHECKING:
     import os
@@ -35,7 +35,7 @@ def run_evaluation(
 ) -> dict[str, Any]:
     """Evaluate a checkpoint and write ``scores.json``, ``clips.csv``, and an example to look at and listen to.
 
-    What lies in `out` already for the same weights, data and settings is not computed again.
+    What lies in `out` and `example` already for the same weights, data and settings is not computed again.
 
     Args:
         model_path: The checkpoint.
@@ -61,9 +61,12 @@ def run_evaluation(
     weights = hashlib.sha256(model_path.read_bytes()).hexdigest()
     key = fingerprint([FORMAT, weights, catalog.key, settings.to_dict(), str(example)])
     scores_path = out / "scores.json"
+    written = [out / "clips.csv"] if example is None else [out / "clips.csv", Path(example) / "report.html"]
     before = _read_scores(scores_path)
-    if before is not None and before.get("key") == key:
+    if before is not None and before.get("key") == key and all(path.exists() for path in written):
         return before
+    for path in (scores_path, *written):  # found unwritable now and not after minutes of work
+        make_folder(path.parent)
     scores_path.unlink(missing_ok=True)
     started = time.monotonic()
     scores = _evaluate(model_path, data, out, settings, example)

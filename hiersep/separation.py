@@ -1,11 +1,13 @@
 """Apply a network to audio of any length, rate and number of channels.
 
-Long audio goes through the network in overlapping segments, cross-faded by ramps that sum to one; so the segmenting
-changes nothing for a network of finite receptive field, and memory for the network's work is bounded by a segment.
+Long audio goes through the network in overlapping segments, so that memory for the network's work is bounded by one.
+Segments begin on the STFT's grid of frames and are cross-faded in the middle third of what they share, by ramps that
+sum to one: so the segmenting changes nothing for a network that hears no further than a third of the overlap.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ import torch
 
 from hiersep import audio
 from hiersep.compat import nussl
-from hiersep.errors import DataError, HierarchyError, near_miss
+from hiersep.errors import ConfigError, DataError, HierarchyError, near_miss
 from hiersep.models.checkpoint import from_pretrained
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class HierarchicalSeparator(nussl.separation.base.SeparationBase):
         device: Where to run: ``cpu``, ``cuda``, ``mps``. Default: a GPU where there is one.
 
     Raises:
+        ConfigError: If there is no such device.
         HierarchyError: If the network does not estimate a wanted node.
         CheckpointError: If the checkpoint cannot be loaded.
         DataError: If the mixture cannot be read, or has no samples.
@@ -64,7 +67,7 @@ class HierarchicalSeparator(nussl.separation.base.SeparationBase):
             mix = nussl.AudioSignal(audio_data_array=samples, sample_rate=sample_rate)
         if not mix.has_data or not mix.signal_length:
             raise DataError("mix: expected a mixture with samples, got an empty AudioSignal")
-        self.device = device or default_device()
+        self.device = choose_device(device)
         self.model = from_pretrained(model) if isinstance(model, str | os.PathLike) else model
         self.model.to(self.device).eval()
         self.nodes = choose_nodes(self.model, nodes)
@@ -78,9 +81,12 @@ class HierarchicalSeparator(nussl.separation.base.SeparationBase):
 
     def run(self) -> None:
         """Separate; `make_audio_signals` gives the estimates, `result_masks` the masks."""
+        self._estimates = self._separated()
+
+    def _separated(self) -> npt.NDArray[np.float32]:
         rows = [self.model.nodes.index(node) for node in self.nodes]
         samples, rate = self.audio_signal.audio_data, self.audio_signal.sample_rate
-        self._estimates = separate(samples, rate, self.model, device=self.device)[rows]
+        return separate(samples, rate, self.model, device=self.device)[rows]
 
     @property
     def result_masks(self) -> list[Any]:
@@ -99,13 +105,13 @@ class HierarchicalSeparator(nussl.separation.base.SeparationBase):
         return self._result_masks
 
     def make_audio_signals(self) -> list[Any]:
-        """Give the estimates, coarse to fine, at the mixture's rate, channels and exact length."""
+        """Give the estimates, coarse to fine, at the mixture's rate, channels and exact length; separate if need be."""
         if self._estimates is None:
-            raise DataError("nothing is separated yet: call the separator, or its run(), first")
+            self._estimates = self._separated()
         return [self.audio_signal.make_copy_with_audio_data(estimate) for estimate in self._estimates]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the estimates by node."""
+        """Give the estimates by node; separate if need be."""
         return dict(zip(self.nodes, self.make_audio_signals(), strict=True))
 
 
@@ -122,11 +128,22 @@ def choose_nodes(model: PathSeparator, nodes: Sequence[str] | None) -> tuple[str
     return tuple(node for node in model.nodes if nodes is None or node in nodes)
 
 
-def default_device() -> str:
-    """Name the fastest device at hand."""
+def choose_device(name: str | None = None) -> str:
+    """Check that a device is there; by default name the fastest at hand.
+
+    Raises:
+        ConfigError: If there is no device of this name.
+    """
+    at_hand = ["cpu"]
+    if torch.backends.mps.is_available():
+        at_hand.append("mps")
     if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+        at_hand.append("cuda")
+    if name is None:
+        return at_hand[-1]
+    if name.split(":")[0] not in at_hand:
+        raise ConfigError(f"device: expected {' or '.join(at_hand)}, which this machine has, got {name!r}")
+    return name
 
 
 def separate(
@@ -147,17 +164,27 @@ def separate(
         sample_rate: Its rate in Hz.
         model: The network.
         device: Where to run.
-        segment_s: Seconds that go through the network at once.
-        overlap_s: Seconds that neighbouring segments share, less than `segment_s`.
+        segment_s: Seconds that go through the network at once, rounded up to whole frames.
+        overlap_s: Seconds that neighbouring segments share, rounded down; at most half of `segment_s`.
 
     Shape:
         samples: (channel, time); output: (node, channel, time).
+
+    Raises:
+        ConfigError: If the overlap is more than half a segment.
+        DataError: If there are no samples.
     """
-    rate = int(model.sample_rate)
-    mixture = torch.from_numpy(audio.resample(samples, sample_rate, rate))
+    if not 0 <= overlap_s <= segment_s / 2 or segment_s <= 0:
+        raise ConfigError(f"overlap_s: expected 0 to half of segment_s = {segment_s}, got {overlap_s}")
+    if not samples.shape[-1]:
+        raise DataError("expected a mixture with samples, got none")
+    rate, hop = int(model.sample_rate), model.stft.hop_length
+    resampled = audio.resample(samples, sample_rate, rate)
+    # A sample or two at a higher rate may be none at the network's.
+    mixture = torch.from_numpy(audio.fit_length(resampled, max(1, resampled.shape[-1])))
     estimates = np.zeros((len(model.nodes), *mixture.shape), np.float32)
-    overlap = round(overlap_s * rate)
-    step = round(segment_s * rate) - overlap
+    overlap = math.floor(overlap_s * rate / hop) * hop
+    step = math.ceil(segment_s * rate / hop) * hop - overlap
     model = model.to(device).eval()
     for start in range(0, max(1, mixture.shape[-1] - overlap), step):
         segment = mixture[:, start : start + step + overlap]
@@ -172,7 +199,8 @@ def separate(
 def _ramps(length: int, overlap: int, fade_in: bool, fade_out: bool) -> npt.NDArray[np.float32]:
     """Weights of a segment; where two segments overlap their weights sum to one."""
     weights = np.ones(length, np.float32)
-    rising = (np.arange(overlap, dtype=np.float32) + 0.5) / max(overlap, 1)
+    position = (np.arange(overlap, dtype=np.float32) + 0.5) / max(overlap, 1)  # in the overlap, 0 to 1
+    rising = np.clip(3 * position - 1, 0, 1)
     if fade_in:
         weights[:overlap] = rising[:length]
     if fade_out:
@@ -200,7 +228,7 @@ def write_estimates(
     if not samples.shape[-1]:
         raise DataError(f"{path}: expected audio, got a file with 0 samples")
     chosen = choose_nodes(model, nodes)
-    estimates = separate(samples, sample_rate, model, device=device or default_device())
+    estimates = separate(samples, sample_rate, model, device=choose_device(device))
     files = []
     for node, estimate in zip(model.nodes, estimates, strict=True):
         if node in chosen:

@@ -24,13 +24,18 @@ def separate(
 
         hiersep separate song.wav --model exp/first/best.safetensors --nodes guitar --out stems
     """
-    from hiersep.errors import DataError
+    from hiersep.errors import ConfigError, DataError
     from hiersep.models.checkpoint import from_pretrained
-    from hiersep.separation import choose_nodes, write_estimates
+    from hiersep.separation import choose_device, choose_nodes, write_estimates
 
+    names = [mixture.stem for mixture in mixtures]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two mixtures are named '{name}' and would share the folder {out / name}; rename one")
     network = from_pretrained(model)
     wanted = [node.strip() for node in nodes.split(",")] if nodes else None
     choose_nodes(network, wanted)
+    device = choose_device(device)
     failed = 0
     for mixture in mixtures:
         try:

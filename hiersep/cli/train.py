@@ -34,7 +34,7 @@ def train(
 
     import logging
 
-    from hiersep.training.loop import train as run
+    from hiersep.training.experiment import train as run
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     checkpoint = run(experiment, folder, overwrite=overwrite)

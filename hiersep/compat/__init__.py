@@ -2,8 +2,8 @@
 
 ``from hiersep.compat import nussl`` (or ``asteroid``, ``pytorch_lightning``, ``scaper``) imports that host on demand
 and mends it, once per process; a plain ``import nussl`` works from then on as well. Importing this module loads no
-host. Only attributes of the hosts' own modules change for good. What the numerical libraries or `sys.modules` must show while a host is
-imported is taken back before the import returns.
+host. Only attributes of the hosts' own modules change for good. What the numerical libraries or `sys.modules` must
+show while a host is imported is taken back before the import returns.
 """
 
 from __future__ import annotations

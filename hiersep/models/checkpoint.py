@@ -7,12 +7,12 @@ file runs none of the stranger's code.
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors
-import safetensors.torch
 
 from hiersep import __version__
 from hiersep.errors import CheckpointError, HiersepError
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _KEY = "hiersep"
-_NETWORKS = ("PathSeparator",)
+# Where each network lives; looked up on loading, so that the networks may import this module.
+_NETWORKS = {"PathSeparator": "hiersep.models.path"}
 
 
 def save(model: PathSeparator, path: str | os.PathLike[str], provenance: dict[str, Any] | None = None) -> None:
@@ -46,8 +47,10 @@ def save(model: PathSeparator, path: str | os.PathLike[str], provenance: dict[st
         "provenance": {**(provenance or {}), "hiersep": __version__},
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    from safetensors.torch import save as to_bytes
+
     with atomic_path(path) as temporary:
-        temporary.write_bytes(safetensors.torch.save(weights, {_KEY: json.dumps(about)}))
+        temporary.write_bytes(to_bytes(weights, {_KEY: json.dumps(about)}))
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -66,7 +69,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{path}: expected a checkpoint (*.safetensors), {what}; name one that `hiersep train` wrote"
         )
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
+        with safetensors.safe_open(str(path), framework="np") as file:
             metadata = file.metadata() or {}
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(
@@ -75,7 +78,12 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         about = json.loads(metadata[_KEY])
         number = about["format"]
-        known = about["network"] in _NETWORKS and isinstance(about["arguments"], dict)
+        # A hierarchy given by name would be read from a file that the checkpoint's author chose.
+        known = (
+            isinstance(about["network"], str)
+            and about["network"] in _NETWORKS
+            and isinstance(about["arguments"]["hierarchy"], dict)
+        )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: these weights were not saved by hiersep: their header does not say of what network"
@@ -94,14 +102,15 @@ def from_pretrained(path: str | os.PathLike[str]) -> PathSeparator:
     Raises:
         CheckpointError: If the file cannot be read, or its weights do not fit the network that it names.
     """
-    from hiersep.models.path import PathSeparator
+    from safetensors.torch import load_file
 
     about = describe(path)
+    network = getattr(importlib.import_module(_NETWORKS[about["network"]]), about["network"])
     try:
-        model = PathSeparator(**about["arguments"])
-        weights = safetensors.torch.load_file(str(path))
+        model: PathSeparator = network(**about["arguments"])
+        weights = load_file(str(path))
         model.load_state_dict(weights)
-    except (HiersepError, TypeError, RuntimeError, ValueError) as error:
+    except (HiersepError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()
         raise CheckpointError(
             f"{path}: the weights do not fit the network that the file names ({' '.join(reason[:2])})"

@@ -18,6 +18,7 @@ from hiersep.compat import asteroid
 from hiersep.config import NetworkConfig, SpectrumConfig
 from hiersep.errors import ConfigError
 from hiersep.hierarchy import Hierarchy
+from hiersep.models import checkpoint
 from hiersep.models.backbones import BLSTM
 from hiersep.models.constraints import running_maximum
 from hiersep.stft import STFT
@@ -67,7 +68,8 @@ class PathSeparator(asteroid.models.BaseModel):
         forward: (batch, channel, time) -> (batch, node, channel, time).
 
     Raises:
-        ConfigError: If the nodes do not lie on one path, coarse to fine.
+        ConfigError: If the nodes do not lie on one path, coarse to fine, or a setting makes no network.
+        HierarchyError: If the hierarchy or a node is not known.
 
     Example:
         >>> model = PathSeparator(
@@ -86,6 +88,8 @@ class PathSeparator(asteroid.models.BaseModel):
         spectrum: SpectrumConfig | Mapping[str, Any] | None = None,
         network: NetworkConfig | Mapping[str, Any] | None = None,
     ):
+        if not isinstance(sample_rate, int) or sample_rate <= 0:
+            raise ConfigError(f"sample_rate: expected a whole number of Hz, got {sample_rate!r}")
         super().__init__(sample_rate=sample_rate, in_channels=1)
         self.hierarchy = hierarchy if isinstance(hierarchy, Hierarchy) else Hierarchy.load(hierarchy)
         self.nodes = _checked_path(self.hierarchy, nodes)
@@ -135,7 +139,12 @@ class PathSeparator(asteroid.models.BaseModel):
 
         Shape:
             wav: (time,), (batch, time) or (batch, 1, time); output: (batch, node, time), without batch for (time,).
+
+        Raises:
+            ConfigError: If `wav` has more channels; call the model itself for those.
         """
+        if wav.ndim > 3 or (wav.ndim == 3 and wav.shape[1] != 1):
+            raise ConfigError(f"forward_wav: expected one channel, (batch, 1, time), got {tuple(wav.shape)}")
         mixture = wav.reshape(-1, 1, wav.shape[-1])
         estimates = self(mixture)[:, :, 0]
         return torch.as_tensor(estimates[0] if wav.ndim == 1 else estimates)
@@ -155,9 +164,7 @@ class PathSeparator(asteroid.models.BaseModel):
         """Load a network from a checkpoint file, or from the dict that ``serialize`` gives; nothing is unpickled."""
         if isinstance(pretrained_model_conf_or_path, dict):
             return super().from_pretrained(pretrained_model_conf_or_path, *args, **kwargs)
-        from hiersep.models.checkpoint import from_pretrained
-
-        return from_pretrained(pretrained_model_conf_or_path)
+        return checkpoint.from_pretrained(pretrained_model_conf_or_path)
 
 
 def _checked_path(hierarchy: Hierarchy, nodes: Sequence[str]) -> tuple[str, ...]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from tqdm import tqdm
 
 from hiersep.compat import pytorch_lightning as pl
@@ -13,6 +16,22 @@ from hiersep.models import checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+class SeedEpochs(pl.Callback):
+    """Seed dropout by (seed, epoch), so that a resumed run draws what the undisturbed one would.
+
+    Args:
+        seed: Of the training.
+    """
+
+    def __init__(self, seed: int):
+        self._seed = seed
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Seed."""
+        (seed,) = np.random.SeedSequence([self._seed, trainer.current_epoch]).generate_state(1)
+        torch.manual_seed(int(seed))
 
 
 class KeepBest(pl.Callback):
@@ -32,7 +51,7 @@ class KeepBest(pl.Callback):
         if trainer.sanity_checking:
             return
         loss = float(trainer.callback_metrics["val_loss"])
-        if self.best is None or loss < self.best:
+        if math.isfinite(loss) and (self.best is None or loss < self.best):
             self.best = loss
             made = {
                 "epoch": trainer.current_epoch,
@@ -46,8 +65,8 @@ class KeepBest(pl.Callback):
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the lowest loss of an earlier run up."""
-        self.best = state_dict["best"]
+        """Take the lowest loss of an earlier run up, if its network still lies there."""
+        self.best = state_dict["best"] if self._path.exists() else None
 
 
 class LearningCurve(pl.Callback):

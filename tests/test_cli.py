@@ -1,0 +1,301 @@
+"""The commands train, separate and evaluate: results, exit codes, and one line where something is wrong."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from helpers import ACOUSTIC_GUITAR, BASS, DISTORTED_GUITAR, PIANO, noise, tone, write_audio, write_slakh
+from typer.testing import CliRunner
+
+from hiersep.cli import app
+from hiersep.models import checkpoint
+from hiersep.models.path import PathSeparator
+
+PATH = ("strings_guitars_keyboards", "guitar", "clean_guitars")
+CONF = """
+data: {{folder: {folder}, duration: 0.5, num_train: 2, num_validation: 2}}
+spectrum: {{n_fft: 256, hop_length: 128}}
+network: {{hidden_size: 2, num_layers: 1}}
+training: {{batch_size: 2, max_epochs: 1, num_workers: 0, device: cpu}}
+"""
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def fails(result, exit_code, *words):
+    """Check the exit code, and that standard error is one line that holds the words."""
+    assert result.exit_code == exit_code, result.output
+    assert isinstance(result.exception, SystemExit)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("hiersep: error: ")
+    assert "Traceback" not in result.output
+    for word in words:
+        assert str(word) in line
+    return line
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    programs = {ACOUSTIC_GUITAR: 400, DISTORTED_GUITAR: 1000, PIANO: 2000, BASS: 150}
+    song = [(program, tone(1.0, hz=hz)) for program, hz in programs.items()]
+    splits = ("train/Track00001", "validation/Track00002", "test/Track00003")
+    return write_slakh(tmp_path_factory.mktemp("data"), dict.fromkeys(splits, song))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "best.safetensors"
+    checkpoint.save(PathSeparator("slakh_ismir2020", PATH, network={"hidden_size": 2, "num_layers": 1}), path)
+    return path
+
+
+@pytest.fixture
+def song(tmp_path):
+    return write_audio(tmp_path / "song.wav", noise(0.3, rate=22050, channels=2), 22050)
+
+
+@pytest.fixture
+def conf(tmp_path, data):
+    path = tmp_path / "conf.yml"
+    path.write_text(CONF.format(folder=data))
+    return path
+
+
+@pytest.fixture
+def in_the_way(tmp_path):
+    """A file where a folder is wanted: unwritable, to root as well."""
+    path = tmp_path / "file"
+    path.write_text("in the way")
+    return path / "out"
+
+
+# separate
+
+
+def test_separate_writes_one_wav_per_node_like_the_mixture(model, song, tmp_path):
+    result = run("separate", song, "--model", model, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    files = [tmp_path / "out" / "song" / f"{node}.wav" for node in PATH]
+    assert result.stdout.splitlines() == [str(file) for file in files]
+    assert sorted(files) == sorted((tmp_path / "out" / "song").iterdir())
+    wanted = soundfile.info(song)
+    for file in files:
+        info = soundfile.info(file)
+        assert (info.frames, info.samplerate, info.channels) == (wanted.frames, 22050, 2)
+
+
+def test_separate_writes_the_nodes_that_are_asked_for(model, song, tmp_path):
+    result = run("separate", song, "--model", model, "--out", tmp_path / "out", "--nodes", "guitar, clean_guitars")
+    assert result.exit_code == 0, result.output
+    assert {path.stem for path in (tmp_path / "out" / "song").iterdir()} == {"guitar", "clean_guitars"}
+
+
+def test_a_mixture_that_is_none_is_named(model, tmp_path):
+    (tmp_path / "text.wav").write_text("this is no sound")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "folder.wav").mkdir()
+    soundfile.write(tmp_path / "nothing.wav", np.zeros((0, 1)), 16000)
+    reasons = {
+        "missing": "no such file", "text": "expected audio", "empty": "empty file", "folder": "got a folder",
+        "nothing": "0 samples",
+    }  # fmt: skip
+    for name, reason in reasons.items():
+        path = tmp_path / f"{name}.wav"
+        fails(run("separate", path, "--model", model, "--out", tmp_path / "out"), 2, path, reason)
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_bad_mixture_of_two_is_named_and_the_other_separated(model, song, tmp_path):
+    result = run("separate", tmp_path / "missing.wav", song, "--model", model, "--out", tmp_path / "out")
+    fails(result, 1, "missing.wav", "no such file")
+    assert len(list((tmp_path / "out" / "song").iterdir())) == 3
+
+
+def test_two_mixtures_of_one_name_do_not_overwrite_each_other(model, song, tmp_path):
+    other = write_audio(tmp_path / "other" / "song.wav", noise(0.3))
+    fails(run("separate", song, other, "--model", model, "--out", tmp_path / "out"), 2, "'song'", "rename one")
+
+
+def test_an_unknown_node_is_named_with_its_near_miss(model, song, tmp_path):
+    result = run("separate", song, "--model", model, "--out", tmp_path / "out", "--nodes", "guitars")
+    fails(result, 2, "'guitars'", "did you mean 'guitar'?")
+
+
+def test_a_device_that_is_not_there_is_named(model, song, tmp_path):
+    fails(run("separate", song, "--model", model, "--out", tmp_path, "--device", "abacus"), 2, "abacus", "cpu")
+
+
+def test_results_that_cannot_be_written_are_one_line(model, song, in_the_way):
+    fails(run("separate", song, "--model", model, "--out", in_the_way), 2, in_the_way, "cannot write here")
+
+
+@pytest.mark.parametrize("command", ["separate", "evaluate"])
+@pytest.mark.parametrize("kind", ["missing", "folder", "text", "half", "empty"])
+def test_a_checkpoint_that_is_none_is_named(command, kind, model, song, data, tmp_path):
+    path = tmp_path / f"{kind}.safetensors"
+    if kind == "folder":
+        path.mkdir()
+    elif kind != "missing":
+        whole = model.read_bytes()
+        path.write_bytes({"text": b"no weights here", "half": whole[: len(whole) // 2], "empty": b""}[kind])
+    arguments = {"separate": ["separate", song], "evaluate": ["evaluate", "--data", data]}[command]
+    fails(run(*arguments, "--model", path, "--out", tmp_path / "out"), 2, path)
+
+
+# train
+
+
+def test_train_writes_a_checkpoint_and_says_what_to_do_next(conf, tmp_path):
+    result = run("train", conf, "--exp-dir", tmp_path / "exp", "--network.hidden_size", "3")
+    assert result.exit_code == 0, result.output
+    best = tmp_path / "exp" / "best.safetensors"
+    assert checkpoint.from_pretrained(best).network_config.hidden_size == 3
+    assert f"Trained: {best}" in result.stdout
+    assert "hiersep separate" in result.stdout
+    fails(run("train", conf, "--exp-dir", tmp_path / "exp"), 2, "another configuration", "--overwrite")
+    assert run("train", conf, "--exp-dir", tmp_path / "exp", "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["--data.hierarchy", "slakh_ismir202"], ["slakh_ismir202", "did you mean 'slakh_ismir2020'?"]),
+        (["--data.target", "clean_guitar"], ["'clean_guitar'", "did you mean 'clean_guitars'?"]),
+        (["--data.target", "mixture"], ["mixture", "no target"]),
+        (["--data.target", "vowels"], ["vowels"]),
+        (["--data.folder", "no/such/folder"], ["no/such/folder", "no such folder"]),
+        (["--data.folder", "."], ["layout"]),
+        (["--training.epochs", "3"], ["'epochs'", "max_epochs"]),
+        (["--training.max_epochs", "many"], ["training.max_epochs", "whole number", "'many'"]),
+        (["--training.loss", "l2"], ["phase_sensitive_l1 or negative_snr"]),
+        (["--network.constraint=most"], ["none or max"]),
+        (["--spectrum.hop_length", "200"], ["hop_length", "200"]),
+        (["--overwite"], ["--overwite"]),
+        (["--training.seed"], ["expected a value"]),
+    ],
+    ids=lambda value: value[0] if value[0].startswith("--") else "",
+)
+def test_a_setting_that_cannot_be_is_named(change, words, conf, tmp_path, monkeypatch):
+    (tmp_path / "somewhere").mkdir()
+    (tmp_path / "somewhere" / "notes.txt").touch()
+    monkeypatch.chdir(tmp_path / "somewhere")
+    fails(run("train", conf, "--exp-dir", tmp_path / "exp", *change), 2, *words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("data: {folder: x, lenght: 3}", ["conf.yml:1", "unknown key 'lenght'"]),
+        ("\ntrainning: {seed: 1}", ["conf.yml:2", "'trainning'", "did you mean 'training'?"]),
+        ("data: [1, 2]", ["conf.yml:1", "settings under 'data'"]),
+        ("data: {folder: x", ["conf.yml"]),
+        ("data:\n  folder: a\n  folder: b", ["conf.yml:3", "folder"]),
+        ("- 1", ["conf.yml", "expected sections"]),
+        ("base: other.yml", ["other.yml"]),
+    ],
+    ids=lambda value: "" if isinstance(value, list) else value.split(":")[0].strip(),
+)
+def test_a_configuration_that_is_none_is_named_with_its_line(text, words, tmp_path):
+    (tmp_path / "conf.yml").write_text(text)
+    fails(run("train", tmp_path / "conf.yml", "--exp-dir", tmp_path / "exp"), 2, *words)
+
+
+def test_a_missing_configuration_an_empty_data_set_and_an_unwritable_folder_are_named(conf, tmp_path, in_the_way):
+    fails(run("train", tmp_path / "no.yml"), 2, "no.yml")
+    (tmp_path / "empty").mkdir()
+    empty = ["--data.folder", tmp_path / "empty"]
+    fails(run("train", conf, "--exp-dir", tmp_path / "exp", *empty), 2, tmp_path / "empty", "the folder is empty")
+    fails(run("train", conf, "--exp-dir", in_the_way), 2, in_the_way, "cannot write here")
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130(conf, tmp_path, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hiersep.training.loop.fit", interrupt)
+    fails(run("train", conf, "--exp-dir", tmp_path / "exp"), 130, "interrupted", "same command again")
+
+
+# evaluate
+
+
+def test_evaluate_prints_a_table_and_writes_what_it_names(model, data, tmp_path):
+    out, example = tmp_path / "out", tmp_path / "example"
+    options = ["--data", data, "--model", model, "--out", out, "--duration", 0.5, "--clips", 2, "--static-clips", 2]
+    result = run("evaluate", *options, "--example", example)
+    assert result.exit_code == 0, result.output
+    for node in PATH:
+        assert f"| {node} " in result.stdout
+    for path in (out / "scores.json", out / "clips.csv", example / "report.html"):
+        assert str(path) in result.stdout
+        assert path.is_file()
+    with (out / "clips.csv").open(newline="") as file:
+        assert {row["track"] for row in csv.DictReader(file)} == {"Track00003"}
+    as_json = run("evaluate", *options, "--example", example, "--json")
+    assert json.loads(as_json.stdout) == json.loads((out / "scores.json").read_text())
+
+
+def test_data_that_cannot_be_evaluated_is_named(model, data, tmp_path, in_the_way):
+    (tmp_path / "empty").mkdir()
+    options = ["--model", model, "--out", tmp_path / "out", "--duration", 0.5]
+    fails(run("evaluate", "--data", tmp_path / "nothing", *options), 2, tmp_path / "nothing", "no such folder")
+    fails(run("evaluate", "--data", tmp_path / "empty", *options), 2, tmp_path / "empty", "the folder is empty")
+    fails(run("evaluate", "--data", data, *options, "--split", "tset"), 2, "'tset'", "train, validation, test")
+    bad = ["--model", model, "--out", in_the_way]
+    fails(run("evaluate", "--data", data, *bad), 2, in_the_way, "cannot write here")
+
+
+# all of it
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["separate"], ["evaluate"]])
+def test_help_names_the_command_and_an_example(command):
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage: " in result.output
+    if command:
+        assert f"hiersep {command[0]} " in result.output
+
+
+def test_errors_leave_no_traceback_in_a_real_process(tmp_path):
+    script = "from hiersep.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "train", "missing.yml"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("hiersep: error: missing.yml: ")
+
+
+def loaded_after(statement):
+    script = f"import sys, json; {statement}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import hiersep", "from hiersep import Hierarchy", "import hiersep.cli"],
+)
+def test_a_light_import_stays_light(statement):
+    assert not loaded_after(statement) & {"torch", "nussl", "numpy", "asteroid", "librosa", "scipy", "soundfile"}
+
+
+def test_every_public_name_loads_and_the_list_is_whole():
+    import hiersep
+
+    for name in hiersep.__all__:
+        assert getattr(hiersep, name) is not None
+    assert {"HierarchicalSeparator", "HierarchicalMixtureDataset", "Hierarchy", "train"} <= set(dir(hiersep))
+    with pytest.raises(AttributeError, match="no attribute 'Hierachy'"):
+        hiersep.Hierachy  # noqa: B018

@@ -1,0 +1,229 @@
+"""Separating audio of any length, rate and number of channels; nussl's separation object."""
+
+import numpy as np
+import pytest
+import torch
+from helpers import error_db, noise, read_audio, tone, write_audio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hiersep import HierarchicalSeparator
+from hiersep.compat import nussl
+from hiersep.errors import CheckpointError, ConfigError, DataError, HierarchyError
+from hiersep.models import checkpoint
+from hiersep.models.constraints import running_maximum
+from hiersep.models.path import PathSeparator
+from hiersep.separation import choose_device, separate, write_estimates
+
+PATH = ("strings_guitars_keyboards", "guitar", "clean_guitars")
+SIZES = {"hidden_size": 4, "num_layers": 1}
+RATE = 8000
+
+
+class Identity(PathSeparator):
+    """Lets everything through: its masks are ones."""
+
+    def estimate_masks(self, spectrum):
+        return torch.ones((len(spectrum), len(self.nodes), *spectrum.shape[1:]))
+
+
+class ShortSighted(PathSeparator):
+    """Masks of finite receptive field: they depend on nine neighbouring frames."""
+
+    def estimate_masks(self, spectrum):
+        level = torch.nn.functional.avg_pool1d(spectrum.abs().flatten(0, 1), 9, stride=1, padding=4)
+        mask = torch.tanh(level).view(spectrum.shape)
+        return running_maximum(torch.stack([mask, mask.square(), 1 - mask], dim=1))
+
+
+def make(kind=PathSeparator, rate=RATE):
+    torch.manual_seed(0)
+    spectrum = {"n_fft": 256, "hop_length": 128}
+    return kind("slakh_ismir2020", PATH, sample_rate=rate, spectrum=spectrum, network=SIZES).eval()
+
+
+identity, short_sighted, network = make(Identity), make(ShortSighted), make()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 100_000),
+    st.integers(1, 2),
+    st.floats(0.05, 20),
+    st.floats(0, 1),
+    st.integers(0, 99),
+)
+def test_segmenting_changes_nothing_for_an_identity(length, channels, segment_s, share, seed):
+    mixture = np.random.default_rng(seed).uniform(-1, 1, (channels, length)).astype(np.float32)
+    estimates = separate(mixture, RATE, identity, segment_s=segment_s, overlap_s=share * segment_s / 2)
+    assert estimates.shape == (3, channels, length)
+    assert estimates.dtype == np.float32
+    assert np.abs(estimates - mixture).max() <= 1e-5
+
+
+@pytest.mark.parametrize("seconds", [2.0, 6.3, 7.9999])
+def test_segmenting_changes_nothing_for_a_network_of_finite_receptive_field(seconds):
+    mixture = (noise(seconds, rate=RATE) * (1 + np.sin(np.arange(round(seconds * RATE)) / 900))).astype(np.float32)
+    whole = separate(mixture, RATE, short_sighted)
+    parts = separate(mixture, RATE, short_sighted, segment_s=1.5, overlap_s=0.7)
+    assert error_db(parts, whole) < -100
+
+
+@pytest.mark.parametrize(("segment_s", "overlap_s"), [(1.0, 0.6), (1.0, 1.0), (1.0, -0.1), (0.0, 0.0), (-1.0, 0.0)])
+def test_segments_that_overlap_too_far_or_are_nothing_are_refused(segment_s, overlap_s):
+    with pytest.raises(ConfigError, match="overlap_s: expected 0 to half"):
+        separate(np.zeros((1, 10)), RATE, identity, segment_s=segment_s, overlap_s=overlap_s)
+
+
+def test_one_segment_is_the_networks_own_output(rng):
+    mixture = rng.uniform(-1, 1, (2, 5001)).astype(np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(mixture)[None])[0]
+    np.testing.assert_allclose(separate(mixture, RATE, network), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 22050, 44100, 48000])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("length", [1, 2, 7, 12345])
+def test_estimates_have_the_rate_channels_and_length_of_the_mixture(sample_rate, channels, length):
+    samples = noise(length / sample_rate, rate=sample_rate, channels=channels)
+    mixture = nussl.AudioSignal(audio_data_array=samples, sample_rate=sample_rate)
+    estimates = HierarchicalSeparator(mixture, network)()
+    assert len(estimates) == 3
+    for estimate in estimates:
+        assert isinstance(estimate, nussl.AudioSignal)
+        assert estimate.sample_rate == sample_rate
+        assert estimate.num_channels == mixture.num_channels
+        assert estimate.signal_length == mixture.signal_length
+        assert np.isfinite(estimate.audio_data).all()
+
+
+@pytest.mark.parametrize("sample_rate", [16000, 22050, 44100, 48000])
+def test_another_rate_keeps_time_and_level(sample_rate):
+    samples = tone(1.0, hz=1000, rate=sample_rate)
+    for estimate in separate(samples, sample_rate, identity):
+        settled = slice(sample_rate // 10, -sample_rate // 10)
+        assert error_db(estimate[:, settled], samples[:, settled]) < -60
+
+
+def test_no_samples_are_refused():
+    with pytest.raises(DataError, match="with samples"):
+        separate(np.zeros((1, 0)), RATE, identity)
+
+
+def test_a_device_that_is_not_there_is_named():
+    assert choose_device("cpu") == "cpu"
+    with pytest.raises(ConfigError, match=r"expected cpu.*got 'gpu9'"):
+        choose_device("gpu9")
+
+
+# nussl's separation object
+
+
+@pytest.fixture
+def mixture():
+    samples = tone(0.5, hz=300, rate=RATE, channels=2) + noise(0.5, rate=RATE, channels=2)
+    return nussl.AudioSignal(audio_data_array=samples, sample_rate=RATE)
+
+
+@pytest.mark.adapters
+def test_it_is_a_nussl_separation_that_gives_the_levels_coarse_to_fine(mixture):
+    separator = HierarchicalSeparator(mixture, network)
+    assert isinstance(separator, nussl.separation.base.SeparationBase)
+    estimates = separator()
+    assert separator.nodes == PATH
+    expected = separate(mixture.audio_data, RATE, network)
+    for estimate, array in zip(estimates, expected, strict=True):
+        np.testing.assert_allclose(estimate.audio_data, array, atol=1e-6)
+    assert list(separator.to_dict()) == list(PATH)
+    np.testing.assert_array_equal(separator.to_dict()["guitar"].audio_data, estimates[1].audio_data)
+
+
+@pytest.mark.adapters
+def test_nussl_evaluates_what_it_gives(mixture):
+    """One level and the remainder at a time, as nussl's BSSEvalScale wants it."""
+    (guitar,) = HierarchicalSeparator(mixture, network, nodes=["guitar"])()
+    remainder = nussl.AudioSignal(audio_data_array=noise(0.5, rate=RATE, channels=2, seed=1), sample_rate=RATE)
+    truth = [mixture - remainder, remainder]
+    for name, signal in zip(("guitar", "remainder"), truth, strict=True):
+        signal.path_to_input_file = name
+    scores = nussl.evaluation.BSSEvalScale(truth, [guitar, mixture - guitar]).evaluate()
+    assert np.isfinite([scores["guitar"]["SI-SDR"], scores["remainder"]["SI-SDR"]]).all()
+
+
+@pytest.mark.adapters
+def test_a_new_mixture_replaces_what_the_last_one_left(mixture):
+    separator = HierarchicalSeparator(mixture, network)
+    separator()
+    other = nussl.AudioSignal(audio_data_array=tone(0.2, rate=RATE), sample_rate=RATE)
+    separator.audio_signal = other
+    assert [estimate.signal_length for estimate in separator.to_dict().values()] == [other.signal_length] * 3
+    assert separator.result_masks[0].mask.shape[-1] == 1
+    again = separator(audio_signal=mixture)
+    assert [estimate.signal_length for estimate in again] == [mixture.signal_length] * 3
+
+
+def test_the_result_masks_are_soft_masks_that_obey_the_constraint(mixture):
+    masks = HierarchicalSeparator(mixture, network).result_masks
+    assert [type(mask) for mask in masks] == [nussl.core.masks.SoftMask] * 3
+    arrays = np.stack([mask.mask for mask in masks])
+    assert arrays.shape[1] == 129
+    assert arrays.shape[3] == 2
+    assert arrays.min() >= 0
+    assert arrays.max() <= 1
+    assert (arrays[:-1] >= arrays[1:]).all()
+    assert (arrays[:-1] > arrays[1:]).any()
+
+
+@pytest.mark.adapters
+def test_a_result_mask_applied_by_nussl_gives_the_estimate(mixture):
+    separator = HierarchicalSeparator(mixture, network)
+    estimate = separator.to_dict()["guitar"]
+    spectrum = network.stft(torch.from_numpy(mixture.audio_data).float()).permute(1, 2, 0).numpy()
+    masked = separator.result_masks[1].mask * spectrum
+    by_hand = network.stft.inverse(torch.from_numpy(masked).permute(2, 0, 1), mixture.signal_length)
+    np.testing.assert_allclose(by_hand, estimate.audio_data, atol=1e-5)
+
+
+@pytest.mark.parametrize("nodes", [["clean_guitars", "strings_guitars_keyboards"], ["guitar"]])
+def test_chosen_nodes_come_coarse_to_fine(mixture, nodes):
+    everything = HierarchicalSeparator(mixture, network)
+    everything()
+    separator = HierarchicalSeparator(mixture, network, nodes=nodes)
+    found = dict(zip(separator.nodes, separator(), strict=True))
+    assert list(found) == [node for node in PATH if node in nodes]
+    assert len(separator.result_masks) == len(nodes)
+    for node, estimate in found.items():
+        np.testing.assert_array_equal(estimate.audio_data, everything.to_dict()[node].audio_data)
+
+
+def test_an_unknown_node_is_named_with_its_near_miss(mixture):
+    with pytest.raises(HierarchyError, match=r"unknown node 'guitars'; this model estimates .*did you mean"):
+        HierarchicalSeparator(mixture, network, nodes=["guitars"])
+
+
+def test_the_mixture_may_be_a_file_and_the_model_a_checkpoint(tmp_path, mixture):
+    file = write_audio(tmp_path / "song.wav", mixture.audio_data, RATE)
+    checkpoint.save(network, tmp_path / "net.safetensors")
+    estimates = HierarchicalSeparator(file, model=tmp_path / "net.safetensors")()
+    expected = separate(mixture.audio_data, RATE, network)
+    np.testing.assert_allclose([e.audio_data for e in estimates], expected, atol=1e-5)
+
+
+def test_what_cannot_be_separated_is_an_error_of_ours(tmp_path, mixture):
+    with pytest.raises(DataError, match="no such file"):
+        HierarchicalSeparator(tmp_path / "nothing.wav", network)
+    with pytest.raises(DataError, match="empty AudioSignal"):
+        HierarchicalSeparator(nussl.AudioSignal(), network)
+    with pytest.raises(CheckpointError, match="no such file"):
+        HierarchicalSeparator(mixture, tmp_path / "nothing.safetensors")
+    with pytest.raises(ConfigError, match="device"):
+        HierarchicalSeparator(mixture, network, device="abacus")
+
+
+def test_written_estimates_keep_what_lies_above_full_scale(tmp_path):
+    samples = 4 * noise(0.3, db=-6, rate=22050, channels=2)
+    file = write_audio(tmp_path / "loud.wav", samples, 22050)
+    files = write_estimates(file, make(Identity, rate=22050), tmp_path / "out", nodes=["guitar"])
+    assert files == [tmp_path / "out" / "guitar.wav"]
+    np.testing.assert_allclose(read_audio(files[0]), samples, atol=1e-4)
