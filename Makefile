@@ -1,5 +1,5 @@
 # Two commands for a newcomer: `make demo` and `make test`. Everything else serves them.
-# Another build of torch: make env TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cu130"
+# Another build of torch: make env TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help

@@ -73,6 +73,7 @@ class DataConfig(Section):
         salient: Nodes of which one must sound in every clip; default: the target.
         duration: Length of a clip in seconds.
         sample_rate: In Hz.
+        incoherent: Share of the training mixtures in which every part is played from another song.
         gain_db: Stems of a training mixture are turned up or down by at most this, at random.
         num_train: Mixtures of a training epoch.
         num_validation: Mixtures of the validation set, fixed.
@@ -84,6 +85,7 @@ class DataConfig(Section):
     salient: list[str] | None = None
     duration: float = 10.0
     sample_rate: int = 16000
+    incoherent: float = 0.0
     gain_db: float = 0.0
     num_train: int = 10000
     num_validation: int = 5000
@@ -96,6 +98,7 @@ class DataConfig(Section):
             "4000 to 192000 Hz",
             self.sample_rate,
         )
+        _expect(0 <= self.incoherent <= 1, "data.incoherent", "a share in [0, 1]", self.incoherent)
         _expect(0 <= self.gain_db <= 60, "data.gain_db", "0 to 60 dB", self.gain_db)
         for name in ("num_train", "num_validation"):
             _expect(
@@ -131,12 +134,14 @@ class NetworkConfig(Section):
         hidden_size: LSTM units per direction.
         num_layers: LSTM layers.
         dropout: Probability between layers.
+        skip: Lead each frame's features around the LSTM as well, as open-unmix does; learns faster on little data.
         constraint: ``max`` makes every level the running maximum of those below it.
     """
 
     hidden_size: int = 600
     num_layers: int = 4
     dropout: float = 0.3
+    skip: bool = False
     constraint: Literal["none", "max"] = "max"
 
     def __post_init__(self) -> None:
@@ -394,4 +399,5 @@ def _in_words(expected: Any) -> str:
         return f"a list, each {_in_words(*typing.get_args(expected))}"
     if origin is typing.Union or origin is types.UnionType:
         return " or ".join(_in_words(choice) for choice in typing.get_args(expected))
-    return {str: "text", int: "a whole number", float: "a number", type(None): "null"}[expected]
+    names = {str: "text", bool: "true or false", int: "a whole number", float: "a number", type(None): "null"}
+    return names[expected]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hiersep import audio
 from hiersep.data.catalog import open_dataset
 from hiersep.data.mixing import mix, read_stems
-from hiersep.data.sampling import Clip
+from hiersep.data.sampling import Clip, coherent
 from hiersep.hierarchy import Hierarchy
 
 
@@ -101,7 +101,7 @@ def test_an_excerpt_is_a_slice_of_the_file_with_silence_past_its_end(tmp_path, s
     catalog = open_dataset(tmp_path, jobs=1)
     files = [read_audio(stem.path) for stem in catalog.tracks[0].stems]
     for start in (0.0, 1.5, 2.5):
-        stems = read_stems(catalog, Clip(0, start), 1.0)
+        stems = read_stems(catalog, coherent(catalog, Clip(0, start)), 1.0)
         assert (stems.shape, stems.dtype) == ((2, 1, RATE), np.float32)
         for excerpt, file in zip(stems, files, strict=True):
             expected = np.zeros((1, RATE))
@@ -115,7 +115,7 @@ def test_an_excerpt_is_a_slice_of_the_file_with_silence_past_its_end(tmp_path, s
 def test_an_excerpt_at_another_rate_equals_the_resampled_whole(tmp_path, rate, start):
     write_folder(tmp_path, {"song": {"noise": noise(8.0, rate=rate), "tone": tone(5.1, rate=rate, hz=333)}}, rate=rate)
     catalog = open_dataset(tmp_path, jobs=1)
-    stems = read_stems(catalog, Clip(0, start), 2.0)
+    stems = read_stems(catalog, coherent(catalog, Clip(0, start)), 2.0)
     for stem, excerpt in zip(catalog.tracks[0].stems, stems, strict=True):
         whole = audio.resample(read_audio(stem.path), rate, RATE, length=10 * RATE)
         expected = whole[:, round(start * RATE) : round((start + 2) * RATE)]
@@ -133,7 +133,8 @@ def test_stems_of_different_rates_and_channels_meet_at_the_working_rate(tmp_path
     write_audio(tmp_path / "song/a.wav", tone(3, rate=44100), 44100)
     write_audio(tmp_path / "song/b.wav", tone(3, rate=16000, channels=2), 16000)
     write_audio(tmp_path / "song/c.wav", tone(3, rate=8000), 8000)
-    a, b, c = read_stems(open_dataset(tmp_path, jobs=1), Clip(0, 0.5), 2.0)
+    catalog = open_dataset(tmp_path, jobs=1)
+    a, b, c = read_stems(catalog, coherent(catalog, Clip(0, 0.5)), 2.0)
     expected = tone(3)[:, RATE // 2 : RATE // 2 + 2 * RATE]
     for excerpt in (a, b, c):
         assert error_db(excerpt, expected) < -60
@@ -143,7 +144,7 @@ def test_mono_is_the_mean_of_the_channels_and_stereo_takes_mono_to_both_sides(tm
     stereo, mono = noise(1.0, channels=2, seed=1), noise(1.0, seed=2)
     write_folder(tmp_path, {"song": {"mono": mono, "stereo": stereo}})
     catalog = open_dataset(tmp_path, jobs=1)
-    one = read_stems(catalog, Clip(0, 0.0), 1.0, channels=1)
+    one = read_stems(catalog, coherent(catalog, Clip(0, 0.0)), 1.0, channels=1)
     assert np.abs(one - np.stack([mono, stereo.mean(axis=0, keepdims=True)])).max() < 1e-6
-    two = read_stems(catalog, Clip(0, 0.0), 1.0, channels=2)
+    two = read_stems(catalog, coherent(catalog, Clip(0, 0.0)), 1.0, channels=2)
     assert np.abs(two - np.stack([np.repeat(mono, 2, axis=0), stereo])).max() < 1e-6

@@ -17,15 +17,18 @@ SIZES = {"hidden_size": 6, "num_layers": 2}
 SPECTRUM = {"n_fft": 64, "hop_length": 32}
 
 
-def make(nodes=PATH, *, constraint="max", spectrum=SPECTRUM, seed=0):
+KINDS = {"none": {"constraint": "none"}, "max": {"constraint": "max"}, "skip": {"constraint": "max", "skip": True}}
+
+
+def make(nodes=PATH, *, kind="max", spectrum=SPECTRUM, seed=0):
     torch.manual_seed(seed)
-    sizes = {**SIZES, "constraint": constraint}
+    sizes = {**SIZES, **KINDS[kind]}
     return PathSeparator("slakh_ismir2020", nodes, sample_rate=8000, spectrum=spectrum, network=sizes).eval()
 
 
 @pytest.fixture(scope="module")
 def models():
-    return {constraint: make(constraint=constraint) for constraint in ("none", "max")}
+    return {kind: make(kind=kind) for kind in KINDS}
 
 
 @pytest.fixture
@@ -35,13 +38,13 @@ def mixture():
     return torch.from_numpy(np.stack([np.concatenate(channels), np.concatenate(channels[::-1])])).float()
 
 
-@pytest.mark.parametrize("constraint", ["none", "max"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("length", [1, 2, 31, 33, 63, 65, 777, 4001])
-def test_every_node_is_as_long_as_the_mixture(models, constraint, batch, channels, length):
+def test_every_node_is_as_long_as_the_mixture(models, kind, batch, channels, length):
     generator = torch.Generator().manual_seed(length)
-    estimates = models[constraint](torch.rand((batch, channels, length), generator=generator) * 2 - 1)
+    estimates = models[kind](torch.rand((batch, channels, length), generator=generator) * 2 - 1)
     assert estimates.shape == (batch, 3, channels, length)
     assert estimates.dtype == torch.float32
     assert estimates.isfinite().all()
@@ -52,14 +55,14 @@ def test_any_nodes_of_one_path_will_do(nodes, mixture):
     assert make(nodes)(mixture).shape == (2, len(nodes), *mixture.shape[1:])
 
 
-@pytest.mark.parametrize("constraint", ["none", "max"])
-def test_silence_gives_silence(models, constraint):
-    assert models[constraint](torch.zeros(2, 1, 500)).abs().max() == 0
+@pytest.mark.parametrize("kind", KINDS)
+def test_silence_gives_silence(models, kind):
+    assert models[kind](torch.zeros(2, 1, 500)).abs().max() == 0
 
 
-@pytest.mark.parametrize("constraint", ["none", "max"])
-def test_channels_and_items_do_not_see_each_other(models, constraint, mixture):
-    model = models[constraint]
+@pytest.mark.parametrize("kind", KINDS)
+def test_channels_and_items_do_not_see_each_other(models, kind, mixture):
+    model = models[kind]
     together = model(mixture)
     for item in range(2):
         for channel in range(2):
@@ -95,9 +98,9 @@ def test_a_constrained_parent_holds_at_least_the_energy_of_its_child_in_every_bi
     assert (magnitudes[:, :-1] >= magnitudes[:, 1:]).all()
 
 
-@pytest.mark.parametrize("constraint", ["none", "max"])
-def test_the_gradient_reaches_every_parameter(constraint, mixture):
-    model = make(constraint=constraint).train()
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradient_reaches_every_parameter(kind, mixture):
+    model = make(kind=kind).train()
     model(mixture).square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name

@@ -1,4 +1,4 @@
-"""What every command does alike: exit codes and one-line errors.
+"""What every command, and every recipe's script, does alike: exit codes and one-line errors.
 
 Exit codes: 0 done; 1 some inputs failed, named; 2 nothing could start; 130 interrupted.
 """
@@ -6,9 +6,10 @@ Exit codes: 0 done; 1 some inputs failed, named; 2 nothing could start; 130 inte
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
@@ -63,3 +64,23 @@ def command(function: Function) -> Function:
             raise typer.Exit(INTERRUPTED) from None
 
     return wrapped  # type: ignore[return-value]
+
+
+def run_script(main: Callable[..., None]) -> NoReturn:
+    """Run a recipe's script on the words of its command line, as a command is run.
+
+    Args:
+        main: Takes the words as positional arguments; its module's docstring says which.
+    """
+    words = sys.argv[1:]
+    try:
+        inspect.signature(main).bind(*words)
+    except TypeError:
+        usage = (sys.modules[main.__module__].__doc__ or "").partition("Usage: ")[2].strip()
+        say_error(f"expected {usage}, got {len(words)} arguments")
+        sys.exit(NOTHING_STARTED)
+    try:
+        command(main)(*words)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    sys.exit(0)

@@ -28,15 +28,10 @@ def train(
         hiersep train my.yml --exp-dir exp/first --training.max_epochs 10
     """
     from hiersep.config import load_experiment
+    from hiersep.training.experiment import train as run
 
     experiment = load_experiment(config, context.args)
     folder = exp_dir or Path("exp") / config.stem
-
-    import logging
-
-    from hiersep.training.experiment import train as run
-
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     checkpoint = run(experiment, folder, overwrite=overwrite)
     print(f"Trained: {checkpoint}")
     print(f"Next: hiersep separate SONG.wav --model {checkpoint} --out OUT")

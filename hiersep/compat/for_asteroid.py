@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
 import math
 import sys
 from contextlib import contextmanager
@@ -42,11 +43,15 @@ def load() -> Any:
 def load_lightning() -> Any:
     """Import Lightning without the warning of the old torchmetrics that asteroid pins.
 
+    Its log is held to what went wrong: that there is no TPU, and its advertisements, are not news.
+
     Returns:
         The module ``pytorch_lightning``.
     """
     with quietly():
-        return import_host("pytorch_lightning")
+        lightning = import_host("pytorch_lightning")
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    return lightning
 
 
 @contextmanager

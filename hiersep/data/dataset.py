@@ -16,6 +16,7 @@ from hiersep.compat import nussl
 from hiersep.data import sampling
 from hiersep.data.catalog import open_dataset
 from hiersep.data.mixing import mix, read_stems
+from hiersep.data.remixing import StemPool
 from hiersep.errors import ConfigError, DataError, HierarchyError, HiersepWarning
 from hiersep.hierarchy import Hierarchy
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from hiersep.data.catalog import Catalog
 
     Item = dict[str, Any]
+    Claims = tuple[tuple[str | None, ...], npt.NDArray[np.float32], npt.NDArray[np.bool_]]
 
 
 class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
@@ -47,6 +49,8 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         sample_rate: Working rate in Hz; stems at another rate are resampled.
         num_mixtures: Items of an epoch; of a fixed split at most, where it has fewer salient windows.
         channels: 1 for mono (the mean of a stem's channels), 2 for stereo.
+        incoherent: In the split ``train``, share of the mixtures in which every part is played from another song
+            (`StemPool`); the others are excerpts of songs as they are.
         gain_db: In the split ``train`` every stem is turned up or down by a gain drawn uniformly within plus or minus
             this, so that few songs make many balances; 0 leaves the song's own. The sums stay exact.
         seed: Decides all draws, with the epoch and the index.
@@ -83,6 +87,7 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         duration: float = 10.0,
         sample_rate: int = 16000,
         channels: int = 1,
+        incoherent: float = 0.0,
         gain_db: float = 0.0,
         seed: int = 0,
         strict: bool = False,
@@ -92,6 +97,7 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         _expect(duration > 0, "duration", "more than 0 seconds", duration)
         _expect(num_mixtures >= 1, "num_mixtures", "1 or more", num_mixtures)
         _expect(channels in (1, 2), "channels", "1 or 2", channels)
+        _expect(0 <= incoherent <= 1, "incoherent", "a share in [0, 1]", incoherent)
         _expect(0 <= gain_db <= 60, "gain_db", "0 to 60 dB", gain_db)
         _expect(seed >= 0, "seed", "0 or more", seed)
         self.hierarchy = Hierarchy.load(hierarchy)
@@ -100,13 +106,15 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         self.catalog: Catalog = open_dataset(folder, sample_rate=sample_rate, jobs=jobs)
         self._channels = channels
         self._gain_db = gain_db if split == "train" else 0.0
+        self._incoherent = incoherent if split == "train" else 0.0
         self._rows = [self.hierarchy.index(node) for node in self.nodes]
-        self._claims_by_track: dict[int, tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]] = {}
+        self._claims_by_track: dict[int, Claims] = {}
         self._epoch = torch.zeros(1, dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # so that persistent workers see a new epoch
         salient = salient or ([target] if isinstance(target, str) else self.nodes)
         self._report_unclaimed(strict)
         self._clips = self._find_clips(salient)
+        self._pool = self._find_stems() if self._incoherent else None
         if split != "train":
             self._fixed = sampling.fixed_list(self._clips, seed, num_mixtures, duration)
             num_mixtures = len(self._fixed)
@@ -131,6 +139,9 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
             if strict:
                 raise HierarchyError(message)
             warnings.warn(message, HiersepWarning, stacklevel=3)
+
+    def _find_stems(self) -> StemPool:
+        return StemPool(self.catalog, self.catalog.select(self.split), self.hierarchy, self.duration)
 
     def _find_clips(self, salient: Sequence[str]) -> list[tuple[sampling.Clip, ...]]:
         for node in salient:
@@ -166,20 +177,23 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
 
     def _mixed(self, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         clip = self.clip(index)
-        membership, known = self._claims(clip.track)
-        stems = read_stems(self.catalog, clip, self.duration, self._channels)
+        epoch = int(self._epoch)
+        claims, membership, known = self._claims(clip.track)
+        rng = sampling.remix_rng(self._incoherent, self.seed, epoch, index) if self._pool else None
+        excerpts = self._pool.remix(clip, claims, rng) if self._pool and rng else sampling.coherent(self.catalog, clip)
+        stems = read_stems(self.catalog, excerpts, self.duration, self._channels)
         if self._gain_db:
-            gains_db = sampling.draw_gains(len(stems), self._gain_db, self.seed, int(self._epoch), index)
+            gains_db = sampling.draw_gains(len(stems), self._gain_db, self.seed, epoch, index)
             stems *= np.float32(10) ** (gains_db[:, None, None] / 20)
         mixture, sources = mix(stems, membership)
         return mixture, sources, known
 
-    def _claims(self, track: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Rows of the membership, and what is known, of a track; worked out once per track."""
+    def _claims(self, track: int) -> Claims:
+        """Claims of a track's stems, the rows of its membership, and what is known; worked out once per track."""
         if track not in self._claims_by_track:
             claims = sampling.claims_of(self.catalog, track, self.hierarchy)
-            rows = self.hierarchy.membership(claims)[self._rows], self.hierarchy.known(claims)[self._rows]
-            self._claims_by_track[track] = rows
+            membership, known = self.hierarchy.membership(claims), self.hierarchy.known(claims)
+            self._claims_by_track[track] = claims, membership[self._rows], known[self._rows]
         return self._claims_by_track[track]
 
     def process_item(self, item: int) -> Item:

@@ -17,23 +17,27 @@ import torch
 from hiersep import audio
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from hiersep.data.catalog import Catalog
-    from hiersep.data.sampling import Clip
+    from hiersep.data.sampling import Excerpt
 
 # Margin around an excerpt of another rate, so that the resampler's filter has settled at its edges.
 _MARGIN_S = 0.1
 
 
-def read_stems(catalog: Catalog, clip: Clip, duration: float, channels: int = 1) -> npt.NDArray[np.float32]:
-    """Read an excerpt of every stem of a track, at the catalog's working rate.
+def read_stems(
+    catalog: Catalog, excerpts: Sequence[Excerpt], duration: float, channels: int = 1
+) -> npt.NDArray[np.float32]:
+    """Read excerpts of stems, at the catalog's working rate.
 
     What lies past a stem's end is silence.
 
     Args:
         catalog: The data set.
-        clip: Which track, from which second.
+        excerpts: Which stems, from which second.
         duration: Length in seconds.
         channels: 1 takes the mean of a stem's channels; 2 gives a mono stem to both sides.
 
@@ -41,20 +45,20 @@ def read_stems(catalog: Catalog, clip: Clip, duration: float, channels: int = 1)
         output: (stem, channel, time).
     """
     length = round(duration * catalog.sample_rate)
-    stems = catalog.tracks[clip.track].stems
-    measurements = catalog.measurements[clip.track]
-    excerpts = np.zeros((len(stems), channels, length), np.float32)
-    for excerpt, stem, measurement in zip(excerpts, stems, measurements, strict=True):
+    stems = np.zeros((len(excerpts), channels, length), np.float32)
+    for stem, excerpt in zip(stems, excerpts, strict=True):
+        measurement = catalog.measurements[excerpt.track][excerpt.stem]
+        path = catalog.tracks[excerpt.track].stems[excerpt.stem].path
         after = 0.0 if measurement.sample_rate == catalog.sample_rate else _MARGIN_S
-        before = min(after, clip.start_s)
-        start = round((clip.start_s - before) * measurement.sample_rate)
+        before = min(after, excerpt.start_s)
+        start = round((excerpt.start_s - before) * measurement.sample_rate)
         frames = round((before + duration + after) * measurement.sample_rate)
-        samples, rate = audio.read(stem.path, start=start, frames=frames)
+        samples, rate = audio.read(path, start=start, frames=frames)
         samples = audio.resample(samples, rate, catalog.sample_rate)[:, round(before * catalog.sample_rate) :]
         if channels == 1 and len(samples) > 1:
             samples = samples.mean(axis=0, keepdims=True)
-        excerpt[...] = audio.fit_length(samples[:channels], length)
-    return excerpts
+        stem[...] = audio.fit_length(samples[:channels], length)
+    return stems
 
 
 def mix(

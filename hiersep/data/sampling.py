@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 SALIENT_DB = -30.0
 HOP_S = 2.5
-_GAINS = 1  # tells the stream of gains from that of clips
+# Tell the other streams of an item from that of its clip.
+_GAINS, _REMIX = 1, 2
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,24 @@ class Clip:
     start_s: float
 
 
+@dataclass(frozen=True)
+class Excerpt:
+    """An excerpt of one stem: index of its track in the catalog, of the stem in its track, and first second."""
+
+    track: int
+    stem: int
+    start_s: float
+
+
 def claims_of(catalog: Catalog, track: int, hierarchy: Hierarchy) -> tuple[str | None, ...]:
     """Node that claims each stem of a track, in the order of the stems; None where no node does."""
     stems = catalog.tracks[track].stems
     return tuple(hierarchy.claim(stem.attributes, dataset=catalog.dataset) for stem in stems)
+
+
+def coherent(catalog: Catalog, clip: Clip) -> list[Excerpt]:
+    """All stems of a clip's track, at the clip's place: coherent mixing."""
+    return [Excerpt(clip.track, stem, clip.start_s) for stem in range(len(catalog.tracks[clip.track].stems))]
 
 
 def unclaimed_stems(catalog: Catalog, tracks: Sequence[int], hierarchy: Hierarchy) -> list[Stem]:
@@ -115,6 +130,12 @@ def draw(clips: Sequence[Sequence[Clip]], seed: int, epoch: int, index: int) -> 
     if following - clip.start_s > HOP_S:
         return clip
     return Clip(clip.track, float(rng.uniform(clip.start_s, following)))
+
+
+def remix_rng(share: float, seed: int, epoch: int, index: int) -> np.random.Generator | None:
+    """Decide whether an item is among the `share` that is mixed incoherently, and give the generator to do it with."""
+    rng = np.random.default_rng([seed, epoch, index, _REMIX])
+    return rng if rng.random() < share else None
 
 
 def draw_gains(count: int, gain_db: float, seed: int, epoch: int, index: int) -> npt.NDArray[np.float32]:

@@ -103,6 +103,7 @@ class PathSeparator(asteroid.models.BaseModel):
             hidden_size=sizes.hidden_size,
             num_layers=sizes.num_layers,
             dropout=sizes.dropout,
+            skip=sizes.skip,
         )
         self.head = nn.Linear(self.backbone.output_size, len(self.nodes) * self.stft.n_freq)
 

@@ -54,6 +54,7 @@ def make_dataset(config: ExperimentConfig, split: str, num_mixtures: int) -> Hie
         duration=data.duration,
         sample_rate=data.sample_rate,
         num_mixtures=num_mixtures,
+        incoherent=data.incoherent,
         gain_db=data.gain_db,
         seed=config.training.seed,
     )

@@ -5,8 +5,7 @@ Usage: python prepare.py CONF.yml [--section.key VALUE ...]
 
 from __future__ import annotations
 
-import sys
-
+from hiersep.cli.command import run_script
 from hiersep.config import load_experiment
 from hiersep.render import RenderSettings, render
 
@@ -28,4 +27,4 @@ def main(conf: str, *overrides: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main)

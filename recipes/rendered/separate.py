@@ -5,9 +5,9 @@ Usage: python separate.py EXP_DIR
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from hiersep.cli.command import run_script
 from hiersep.config import load_experiment
 from hiersep.training.experiment import CHECKPOINT_NAME
 
@@ -29,4 +29,4 @@ def main(exp_dir: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main)

@@ -5,9 +5,8 @@ Usage: python train.py CONF.yml EXP_DIR [--section.key VALUE ...]
 
 from __future__ import annotations
 
-import sys
-
 import hiersep
+from hiersep.cli.command import run_script
 from hiersep.config import load_experiment
 
 
@@ -17,4 +16,4 @@ def main(conf: str, exp_dir: str, *overrides: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main)

@@ -1,0 +1,83 @@
+"""Every recipe goes through all of its stages, once, and does nothing the second time."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from hiersep.cli.command import NOTHING_STARTED
+from hiersep.config import load_experiment
+from hiersep.hierarchy import Hierarchy
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+RUNS = sorted(RECIPES.glob("*/run.sh"))
+
+
+def run(script, folder, *words):
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "HIERSEP_CACHE": str(folder / "cache")}
+    return subprocess.run(
+        ["bash", str(script), *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def times(folder):
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_there_is_a_recipe():
+    assert RUNS
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize("script", RUNS, ids=lambda path: path.parent.name)
+def test_all_stages_run_and_leave_what_the_demo_promises(script, tmp_path):
+    done = run(script, tmp_path, "--smoke")
+    assert done.returncode == 0, done.stderr
+    config = load_experiment(script.parent / "conf" / "smoke.yml")
+    nodes = Hierarchy.load(config.data.hierarchy).path(config.data.target)[1:]
+    out = tmp_path / "exp" / "smoke"
+
+    scores = json.loads((out / "scores.json").read_text())
+    assert list(scores["levels"]) == list(nodes)
+    for level in scores["levels"].values():
+        assert {"si_sdr", "si_sdri", "mixture", "static", "oracle", "clips"} <= set(level)
+    assert {"identical_levels", "data", "model", "seconds", "commit"} <= set(scores)
+
+    mixture, rate = soundfile.read(out / "mixture.wav")
+    assert rate == config.data.sample_rate
+    assert len(mixture) == round(config.evaluation.duration * rate)
+    for name in [*nodes, *(f"reference/{node}" for node in nodes)]:
+        samples, _ = soundfile.read(out / f"{name}.wav")
+        assert samples.shape == mixture.shape, name
+        assert np.isfinite(samples).all(), name
+    assert "<audio" in (out / "report.html").read_text()
+    assert (out / "path.png").stat().st_size > 10_000
+
+    before = times(tmp_path)
+    again = run(script, tmp_path, "--smoke")
+    assert again.returncode == 0, again.stderr
+    assert times(tmp_path) == before
+
+
+@pytest.mark.parametrize("script", RUNS, ids=lambda path: path.parent.name)
+def test_a_mistyped_setting_stops_the_first_stage_with_one_line(script, tmp_path):
+    done = run(script, tmp_path, "--smoke", "--training.lerning_rate", "1.0e-3")
+    assert done.returncode == NOTHING_STARTED
+    assert done.stderr.splitlines() == [
+        "hiersep: error: --training.lerning_rate: unknown key 'lerning_rate' in 'training'; "
+        "did you mean 'learning_rate'?"
+    ]
+
+
+@pytest.mark.parametrize("script", RUNS, ids=lambda path: path.parent.name)
+def test_help_tells_the_stages_and_starts_nothing(script, tmp_path):
+    done = run(script, tmp_path, "--help")
+    assert done.returncode == 0
+    assert "stages" in done.stdout
+    assert not list(tmp_path.iterdir())
