@@ -35,7 +35,7 @@ $(TORCH_STAMP): .venv/.system
 	@touch $@
 
 demo: env  ## Render songs, train a small network, separate and score held-out songs: out/demo/
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/rendered/run.sh --conf recipes/rendered/conf/demo.yml --exp_dir out/demo
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/rendered/run.sh --conf recipes/rendered/conf/demo.yml --exp_dir out/demo --overwrite
 
 test: env  ## The tests, within 10 minutes on 2 cores
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered

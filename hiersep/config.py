@@ -165,7 +165,9 @@ class TrainingConfig(Section):
         max_epochs: Epochs at most.
         max_minutes: Wall-clock limit; None for none.
         learning_rate: Of Adam.
-        patience: Epochs without a better validation loss before the learning rate is halved.
+        schedule: ``plateau`` (the paper's) halves the learning rate when the validation loss stops falling; ``cosine``
+            lets it fall to 0 over all epochs, for a training whose length is fixed beforehand.
+        patience: Epochs without a better validation loss before ``plateau`` halves.
         clip_percentile: AutoClip's percentile of gradient norms.
         num_workers: Processes that make mixtures; 0 makes them in the training process.
         device: Lightning's accelerator: ``auto``, ``cpu``, ``gpu``, ``mps``.
@@ -177,6 +179,7 @@ class TrainingConfig(Section):
     max_epochs: int = 100
     max_minutes: float | None = None
     learning_rate: float = 1e-4
+    schedule: Literal["plateau", "cosine"] = "plateau"
     patience: int = 5
     clip_percentile: float = 10.0
     num_workers: int = 2

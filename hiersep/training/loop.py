@@ -51,13 +51,14 @@ def fit(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
     trainer = _trainer(settings, exp_dir, keep_best)
     state = exp_dir / STATE_NAME
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8)
+    training_loader = make_loader(training_set, settings.batch_size, settings.num_workers)
     system = SeparationSystem(
         model=model,
         optimizer=optimizer,
         loss_func=LOSSES[settings.loss],
-        train_loader=make_loader(training_set, settings.batch_size, settings.num_workers),
+        train_loader=training_loader,
         val_loader=make_loader(validation_set, settings.batch_size, 0),
-        scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=settings.patience),
+        scheduler=_scheduler(optimizer, settings, len(training_loader)),
     )
     _check_state(state)
     handler = signal.getsignal(signal.SIGINT)
@@ -70,6 +71,14 @@ def fit(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
     return {"steps": trainer.global_step, "epochs": trainer.current_epoch, "validation_loss": keep_best.best}
+
+
+def _scheduler(optimizer: torch.optim.Optimizer, settings: TrainingConfig, steps_per_epoch: int) -> Any:
+    """Make a learning-rate schedule as asteroid's System takes it."""
+    if settings.schedule == "plateau":
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=settings.patience)
+    steps = settings.max_epochs * steps_per_epoch
+    return {"scheduler": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps), "interval": "step"}
 
 
 def _check_state(path: Path) -> None:

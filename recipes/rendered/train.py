@@ -1,6 +1,6 @@
 """Stage 1: train the network that a configuration describes.
 
-Usage: python train.py CONF.yml EXP_DIR [--section.key VALUE ...]
+Usage: python train.py CONF.yml EXP_DIR [--overwrite] [--section.key VALUE ...]
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from hiersep.config import load_experiment
 
 
 def main(conf: str, exp_dir: str, *overrides: str) -> None:
-    checkpoint = hiersep.train(load_experiment(conf, overrides), exp_dir, overwrite=True)
+    settings = [word for word in overrides if word != "--overwrite"]
+    checkpoint = hiersep.train(load_experiment(conf, settings), exp_dir, overwrite=len(settings) < len(overrides))
     print(f"Trained: {checkpoint}")
 
 
