@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from hiersep import audio
 from hiersep.compat import nussl
@@ -186,7 +187,10 @@ def separate(
     overlap = math.floor(overlap_s * rate / hop) * hop
     step = math.ceil(segment_s * rate / hop) * hop - overlap
     model = model.to(device).eval()
-    for start in range(0, max(1, mixture.shape[-1] - overlap), step):
+    starts = range(0, max(1, mixture.shape[-1] - overlap), step)
+    for start in tqdm(
+        starts, desc="Separating", unit="segment", leave=False, disable=None if len(starts) > 1 else True
+    ):
         segment = mixture[:, start : start + step + overlap]
         with torch.inference_mode():
             separated = model(segment[None].to(device))[0].cpu().numpy()  # (node, channel, time)

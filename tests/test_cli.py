@@ -119,6 +119,13 @@ def test_one_bad_mixture_of_two_is_named_and_the_other_separated(model, song, tm
     assert len(list((tmp_path / "out" / "song").iterdir())) == 3
 
 
+def test_where_no_mixture_can_be_separated_each_is_named_and_nothing_was_done(model, tmp_path):
+    result = run("separate", tmp_path / "a.wav", tmp_path / "b.wav", "--model", model, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert [line.split(": ")[2].rpartition("/")[2] for line in result.stderr.splitlines()] == ["a.wav", "b.wav"]
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_mixtures_of_one_name_do_not_overwrite_each_other(model, song, tmp_path):
     other = write_audio(tmp_path / "other" / "song.wav", noise(0.3))
     fails(run("separate", song, other, "--model", model, "--out", tmp_path / "out"), 2, "'song'", "rename one")

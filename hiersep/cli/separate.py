@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hiersep.cli.command import SOME_FAILED, command, say_error
+from hiersep.cli.command import NOTHING_STARTED, SOME_FAILED, command, say_error
 
 
 @command
@@ -41,11 +41,9 @@ def separate(
         try:
             files = write_estimates(mixture, network, out / mixture.stem, nodes=wanted, device=device)
         except DataError as error:
-            if len(mixtures) == 1:
-                raise
             say_error(error)
             failed += 1
         else:
             print("\n".join(map(str, files)))
     if failed:
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(SOME_FAILED if failed < len(mixtures) else NOTHING_STARTED)
