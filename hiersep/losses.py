@@ -67,7 +67,10 @@ def negative_snr(separation: Separation, references: torch.Tensor) -> torch.Tens
     return 10 * torch.log10((error + floor) / (references.square().sum(dim=(2, 3)) + floor))
 
 
-LOSSES: dict[str, Loss] = {"phase_sensitive_l1": phase_sensitive_l1, "negative_snr": negative_snr}
+LOSSES: dict[str, Loss] = {
+    "phase_sensitive_l1": phase_sensitive_l1,
+    "negative_snr": negative_snr,
+}
 
 
 def mean_over_known(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

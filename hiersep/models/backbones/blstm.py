@@ -10,7 +10,7 @@ class BLSTM(nn.Module):
     """Bidirectional LSTM over frames; a condition is concatenated to every frame's features.
 
     With `skip`, a fully connected layer, batch normalisation and tanh stand before the stack, and what they give is
-    passed on beside the stack's output. A mask can then be read off a single frame from the first step on, and only
+    added to the stack's output. A mask can then be read off a single frame from the first step on, and only
     what needs the context is left to the recurrence: it learns several times as fast on little data.
 
     Args:
@@ -23,11 +23,11 @@ class BLSTM(nn.Module):
 
     Shape:
         features: (batch, channel, freq, frame); condition: (batch, condition_size);
-        output: (batch, frame, output_size), where output_size is 2 hidden_size, with `skip` 4 hidden_size.
+        output: (batch, frame, 2 hidden_size).
 
     Reference:
-        Manilow, Wichern, Le Roux, ISMIR 2020: 4 layers, 600 units, dropout 0.3. The way around is open-unmix's:
-        Stoeter, Uhlich, Liutkus, Mitsufuji, "Open-Unmix", JOSS 2019.
+        Manilow, Wichern, Le Roux, ISMIR 2020: 4 layers, 600 units, dropout 0.3. The way around is after
+        open-unmix (Stoeter, Uhlich, Liutkus, Mitsufuji, JOSS 2019). Departure: added, not concatenated.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class BLSTM(nn.Module):
             self.projection = nn.Linear(n_inputs, 2 * hidden_size)
             self.norm = nn.BatchNorm1d(2 * hidden_size)
             n_inputs = 2 * hidden_size
-        self.output_size = (4 if skip else 2) * hidden_size
+        self.output_size = 2 * hidden_size
         self.lstm = nn.LSTM(
             n_inputs,
             hidden_size,
@@ -66,4 +66,4 @@ class BLSTM(nn.Module):
         if self.projection is None:
             return torch.as_tensor(self.lstm(frames)[0])
         projected = self.norm(self.projection(frames).transpose(1, 2)).tanh().transpose(1, 2)
-        return torch.cat([projected, self.lstm(projected)[0]], dim=-1)  # (batch, frame, 4 * hidden)
+        return torch.as_tensor(projected + self.lstm(projected)[0])
