@@ -9,14 +9,13 @@ key, a wrong type and a value out of range are errors that name the place.
 from __future__ import annotations
 
 import dataclasses
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hiersep import strict_yaml
 from hiersep.errors import ConfigError, near_miss
+from hiersep.typed import Entries, build
 
 if TYPE_CHECKING:
     import os
@@ -39,7 +38,7 @@ class Section:
         """
         if isinstance(content, cls):
             return content
-        return _build(cls, {key: (value, key) for key, value in dict(content or {}).items()})  # type: ignore[arg-type,no-any-return]
+        return build(cls, {key: (value, key) for key, value in dict(content or {}).items()})  # type: ignore[arg-type,no-any-return]
 
     def to_dict(self) -> dict[str, Any]:
         """Settings as a plain mapping."""
@@ -277,9 +276,6 @@ SECTIONS: dict[str, type[Section]] = {
     "evaluation": EvaluationConfig,
 }
 
-# Dotted key -> value and the place that it came from.
-Entries = dict[str, tuple[Any, str]]
-
 
 def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> ExperimentConfig:
     """Read an experiment.
@@ -297,7 +293,7 @@ def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = ())
     for dotted, entry in entries.items():
         section, key = dotted.split(".", 1)
         grouped[section][key] = entry
-    return ExperimentConfig(**{name: _build(cls, grouped[name], name) for name, cls in SECTIONS.items()})
+    return ExperimentConfig(**{name: build(cls, grouped[name], name) for name, cls in SECTIONS.items()})
 
 
 def as_yaml(config: ExperimentConfig) -> str:
@@ -347,60 +343,3 @@ def _parse_overrides(words: Sequence[str]) -> Entries:
         # As the value of a key: on its own, `null` would be an empty document.
         entries[name] = (strict_yaml.load(f"value: {value}", f"--{name}")["value"], f"--{name}")
     return entries
-
-
-def _build(cls: type[Any], entries: Entries, section: str = "") -> Any:
-    """Make a section of its entries; what is not named keeps its default."""
-    hints = typing.get_type_hints(cls)
-    values = {}
-    for key, (value, place) in entries.items():
-        if key not in hints:
-            where = f" in '{section}'" if section else ""
-            raise ConfigError(f"{place}: unknown key '{key}'{where}{near_miss(key, hints)}")
-        values[key] = _typed(value, hints[key], f"{place}: {key}" if place != key else key)
-    return cls(**values)
-
-
-def _typed(value: Any, expected: Any, place: str) -> Any:
-    """Check a value against a type hint; an integer will do for a float."""
-    origin = typing.get_origin(expected)
-    if origin is typing.Union or origin is types.UnionType:
-        for choice in typing.get_args(expected):
-            if _fits(value, choice):
-                return _typed(value, choice, place)
-        raise ConfigError(f"{place}: expected {_in_words(expected)}, got {value!r}")
-    if not _fits(value, expected):
-        hint = near_miss(value, typing.get_args(expected)) if origin is Literal else ""
-        raise ConfigError(f"{place}: expected {_in_words(expected)}, got {value!r}{hint}")
-    if expected is float:
-        return float(value)
-    if origin is list:
-        (item,) = typing.get_args(expected)
-        return [_typed(v, item, place) for v in value]
-    return value
-
-
-def _fits(value: Any, expected: Any) -> bool:
-    origin = typing.get_origin(expected)
-    if origin is Literal:
-        return isinstance(value, str) and value in typing.get_args(expected)
-    if origin is list:
-        (item,) = typing.get_args(expected)
-        return isinstance(value, list) and bool(value) and all(_fits(v, item) for v in value)
-    if expected is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if expected is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, expected)
-
-
-def _in_words(expected: Any) -> str:
-    origin = typing.get_origin(expected)
-    if origin is Literal:
-        return " or ".join(typing.get_args(expected))
-    if origin is list:
-        return f"a list, each {_in_words(*typing.get_args(expected))}"
-    if origin is typing.Union or origin is types.UnionType:
-        return " or ".join(_in_words(choice) for choice in typing.get_args(expected))
-    names = {str: "text", bool: "true or false", int: "a whole number", float: "a number", type(None): "null"}
-    return names[expected]

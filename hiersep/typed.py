@@ -1,0 +1,81 @@
+"""Make a dataclass of a mapping, checking every value against its type hint.
+
+Hints may be str, bool, int, float, a Literal of texts, a list of these, and unions of these.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any, Literal
+
+from hiersep.errors import ConfigError, near_miss
+
+# Key -> value and the place that it came from.
+Entries = dict[str, tuple[Any, str]]
+
+
+def build(cls: type[Any], entries: Entries, section: str = "") -> Any:
+    """Make a dataclass of entries; what is not named keeps its default.
+
+    Args:
+        cls: The dataclass.
+        entries: Values by field name, each with the place that a message shall name.
+        section: What the fields stand under, for messages.
+
+    Raises:
+        ConfigError: If a key is unknown, or a value has the wrong type; also what the dataclass itself raises.
+    """
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, (value, place) in entries.items():
+        if key not in hints:
+            where = f" in '{section}'" if section else ""
+            raise ConfigError(f"{place}: unknown key '{key}'{where}{near_miss(key, hints)}")
+        values[key] = _typed(value, hints[key], f"{place}: {key}" if place != key else key)
+    return cls(**values)
+
+
+def _typed(value: Any, expected: Any, place: str) -> Any:
+    """Check a value against a type hint; an integer will do for a float."""
+    origin = typing.get_origin(expected)
+    if origin is typing.Union or origin is types.UnionType:
+        for choice in typing.get_args(expected):
+            if _fits(value, choice):
+                return _typed(value, choice, place)
+        raise ConfigError(f"{place}: expected {_in_words(expected)}, got {value!r}")
+    if not _fits(value, expected):
+        hint = near_miss(value, typing.get_args(expected)) if origin is Literal else ""
+        raise ConfigError(f"{place}: expected {_in_words(expected)}, got {value!r}{hint}")
+    if expected is float:
+        return float(value)
+    if origin is list:
+        (item,) = typing.get_args(expected)
+        return [_typed(v, item, place) for v in value]
+    return value
+
+
+def _fits(value: Any, expected: Any) -> bool:
+    origin = typing.get_origin(expected)
+    if origin is Literal:
+        return isinstance(value, str) and value in typing.get_args(expected)
+    if origin is list:
+        (item,) = typing.get_args(expected)
+        return isinstance(value, list) and bool(value) and all(_fits(v, item) for v in value)
+    if expected is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if expected is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, expected)
+
+
+def _in_words(expected: Any) -> str:
+    origin = typing.get_origin(expected)
+    if origin is Literal:
+        return " or ".join(typing.get_args(expected))
+    if origin is list:
+        return f"a list, each {_in_words(*typing.get_args(expected))}"
+    if origin is typing.Union or origin is types.UnionType:
+        return " or ".join(_in_words(choice) for choice in typing.get_args(expected))
+    names = {str: "text", bool: "true or false", int: "a whole number", float: "a number", type(None): "null"}
+    return names[expected]
