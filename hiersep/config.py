@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hiersep import strict_yaml
 from hiersep.errors import ConfigError, near_miss
-from hiersep.typed import Entries, build
+from hiersep.typed import Entries, build, expect
 
 if TYPE_CHECKING:
     import os
@@ -43,11 +43,6 @@ class Section:
     def to_dict(self) -> dict[str, Any]:
         """Settings as a plain mapping."""
         return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
-
-
-def _expect(condition: bool, name: str, expected: str, value: object) -> None:
-    if not condition:
-        raise ConfigError(f"{name}: expected {expected}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -90,17 +85,17 @@ class DataConfig(Section):
     num_validation: int = 5000
 
     def __post_init__(self) -> None:
-        _expect(0 < self.duration <= 600, "data.duration", "more than 0, at most 600 seconds", self.duration)
-        _expect(
+        expect(0 < self.duration <= 600, "data.duration", "more than 0, at most 600 seconds", self.duration)
+        expect(
             4000 <= self.sample_rate <= 192000,
             "data.sample_rate",
             "4000 to 192000 Hz",
             self.sample_rate,
         )
-        _expect(0 <= self.incoherent <= 1, "data.incoherent", "a share in [0, 1]", self.incoherent)
-        _expect(0 <= self.gain_db <= 60, "data.gain_db", "0 to 60 dB", self.gain_db)
+        expect(0 <= self.incoherent <= 1, "data.incoherent", "a share in [0, 1]", self.incoherent)
+        expect(0 <= self.gain_db <= 60, "data.gain_db", "0 to 60 dB", self.gain_db)
         for name in ("num_train", "num_validation"):
-            _expect(
+            expect(
                 getattr(self, name) > 0,
                 f"data.{name}",
                 "a positive number of mixtures",
@@ -116,8 +111,8 @@ class SpectrumConfig(Section):
     hop_length: int = 512
 
     def __post_init__(self) -> None:
-        _expect(16 <= self.n_fft <= 65536, "spectrum.n_fft", "16 to 65536 samples", self.n_fft)
-        _expect(
+        expect(16 <= self.n_fft <= 65536, "spectrum.n_fft", "16 to 65536 samples", self.n_fft)
+        expect(
             0 < self.hop_length <= self.n_fft // 2,
             "spectrum.hop_length",
             "1 to half of n_fft samples",
@@ -144,14 +139,14 @@ class NetworkConfig(Section):
     constraint: Literal["none", "max"] = "max"
 
     def __post_init__(self) -> None:
-        _expect(
+        expect(
             0 < self.hidden_size <= 16384,
             "network.hidden_size",
             "1 to 16384 units",
             self.hidden_size,
         )
-        _expect(0 < self.num_layers <= 64, "network.num_layers", "1 to 64 layers", self.num_layers)
-        _expect(0 <= self.dropout < 1, "network.dropout", "a probability in [0, 1)", self.dropout)
+        expect(0 < self.num_layers <= 64, "network.num_layers", "1 to 64 layers", self.num_layers)
+        expect(0 <= self.dropout < 1, "network.dropout", "a probability in [0, 1)", self.dropout)
 
 
 @dataclass(frozen=True)
@@ -187,33 +182,33 @@ class TrainingConfig(Section):
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_epochs"):
-            _expect(
+            expect(
                 getattr(self, name) > 0,
                 f"training.{name}",
                 "a positive number",
                 getattr(self, name),
             )
-        _expect(
+        expect(
             0 < self.learning_rate < 1,
             "training.learning_rate",
             "between 0 and 1",
             self.learning_rate,
         )
-        _expect(self.patience >= 0, "training.patience", "0 or more epochs", self.patience)
-        _expect(
+        expect(self.patience >= 0, "training.patience", "0 or more epochs", self.patience)
+        expect(
             0 < self.clip_percentile <= 100,
             "training.clip_percentile",
             "a percentile in (0, 100]",
             self.clip_percentile,
         )
-        _expect(
+        expect(
             0 <= self.num_workers <= 256,
             "training.num_workers",
             "0 to 256 processes",
             self.num_workers,
         )
-        _expect(self.seed >= 0, "training.seed", "0 or more", self.seed)
-        _expect(
+        expect(self.seed >= 0, "training.seed", "0 or more", self.seed)
+        expect(
             self.max_minutes is None or self.max_minutes > 0,
             "training.max_minutes",
             "more than 0",
@@ -241,14 +236,14 @@ class EvaluationConfig(Section):
 
     def __post_init__(self) -> None:
         for name in ("num_test", "num_static"):
-            _expect(
+            expect(
                 getattr(self, name) > 0,
                 f"evaluation.{name}",
                 "a positive number of clips",
                 getattr(self, name),
             )
-        _expect(0 < self.duration <= 600, "evaluation.duration", "more than 0, at most 600 seconds", self.duration)
-        _expect(self.seed >= 0, "evaluation.seed", "0 or more", self.seed)
+        expect(0 < self.duration <= 600, "evaluation.duration", "more than 0, at most 600 seconds", self.duration)
+        expect(self.seed >= 0, "evaluation.seed", "0 or more", self.seed)
 
 
 @dataclass(frozen=True)

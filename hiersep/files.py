@@ -44,9 +44,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot write here ({error.strerror}); choose a folder that can be written to"
-        ) from error
+        raise _unwritable(path, error) from error
     temporary = scratch / path.name
     try:
         yield temporary
@@ -59,6 +57,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
+    return DataError(f"{path}: cannot write here ({error.strerror}); choose a folder that can be written to")
+
+
 def make_folder(path: str | os.PathLike[str]) -> None:
     """Make a folder and its parents, so that a place that cannot be written to is found before the work is done.
 
@@ -68,9 +70,7 @@ def make_folder(path: str | os.PathLike[str]) -> None:
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot write here ({error.strerror}); choose a folder that can be written to"
-        ) from error
+        raise _unwritable(path, error) from error
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

@@ -15,6 +15,22 @@ from hiersep.errors import ConfigError, near_miss
 Entries = dict[str, tuple[Any, str]]
 
 
+def expect(condition: bool, name: str, expected: str, value: object) -> None:
+    """Refuse a value that is out of its range.
+
+    Args:
+        condition: Whether the value will do.
+        name: Of the setting.
+        expected: What would do, in words.
+        value: What came.
+
+    Raises:
+        ConfigError: If the condition does not hold.
+    """
+    if not condition:
+        raise ConfigError(f"{name}: expected {expected}, got {value!r}")
+
+
 def build(cls: type[Any], entries: Entries, section: str = "") -> Any:
     """Make a dataclass of entries; what is not named keeps its default.
 

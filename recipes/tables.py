@@ -12,6 +12,7 @@ from hiersep.cli.command import run_script
 from hiersep.errors import DataError
 from hiersep.files import atomic_path
 from hiersep.report import table
+from hiersep.training.names import SUMMARY_NAME
 
 BEGIN, END = "<!-- begin demo table -->", "<!-- end demo table -->"
 
@@ -19,7 +20,7 @@ BEGIN, END = "<!-- begin demo table -->", "<!-- end demo table -->"
 def main(exp_dir: str, *readmes: str) -> None:
     scores, training, made = (
         json.loads(Path(exp_dir, name).read_text(encoding="utf-8"))
-        for name in ("scores.json", "training.json", "environment.json")
+        for name in ("scores.json", SUMMARY_NAME, "environment.json")
     )
     torch = next(package for package in made["packages"] if package.startswith("torch=="))
     origin = (

@@ -17,8 +17,9 @@ from hiersep.data import sampling
 from hiersep.data.catalog import open_dataset
 from hiersep.data.mixing import mix, read_stems
 from hiersep.data.remixing import StemPool
-from hiersep.errors import ConfigError, DataError, HierarchyError, HiersepWarning
+from hiersep.errors import DataError, HierarchyError, HiersepWarning
 from hiersep.hierarchy import Hierarchy
+from hiersep.typed import expect
 
 if TYPE_CHECKING:
     import os
@@ -94,12 +95,12 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         transform: Callable[[Item], Item] | None = None,
         jobs: int = -1,
     ):
-        _expect(duration > 0, "duration", "more than 0 seconds", duration)
-        _expect(num_mixtures >= 1, "num_mixtures", "1 or more", num_mixtures)
-        _expect(channels in (1, 2), "channels", "1 or 2", channels)
-        _expect(0 <= incoherent <= 1, "incoherent", "a share in [0, 1]", incoherent)
-        _expect(0 <= gain_db <= 60, "gain_db", "0 to 60 dB", gain_db)
-        _expect(seed >= 0, "seed", "0 or more", seed)
+        expect(duration > 0, "duration", "more than 0 seconds", duration)
+        expect(num_mixtures >= 1, "num_mixtures", "1 or more", num_mixtures)
+        expect(channels in (1, 2), "channels", "1 or 2", channels)
+        expect(0 <= incoherent <= 1, "incoherent", "a share in [0, 1]", incoherent)
+        expect(0 <= gain_db <= 60, "gain_db", "0 to 60 dB", gain_db)
+        expect(seed >= 0, "seed", "0 or more", seed)
         self.hierarchy = Hierarchy.load(hierarchy)
         self.nodes = target_nodes(self.hierarchy, target)
         self.split, self.duration, self.seed = split, duration, seed
@@ -248,11 +249,6 @@ def target_nodes(hierarchy: Hierarchy, target: str | Sequence[str] | None) -> tu
             "name a node below it"
         )
     return nodes
-
-
-def _expect(condition: bool, name: str, expected: str, value: object) -> None:
-    if not condition:
-        raise ConfigError(f"{name}: expected {expected}, got {value!r}")
 
 
 def _named(nodes: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from hiersep.cli.command import run_script
 from hiersep.config import load_experiment
 from hiersep.report import run_evaluation, table
-from hiersep.training.experiment import CHECKPOINT_NAME
+from hiersep.training.names import CHECKPOINT_NAME
 
 
 def main(exp_dir: str) -> None:
