@@ -69,6 +69,32 @@ class KeepBest(pl.Callback):
         self.best = state_dict["best"] if self._path.exists() else None
 
 
+class LowerRate(pl.Callback):
+    """Halve the learning rate when the validation loss stops falling.
+
+    Lightning would step the schedule itself, but not in the epoch after a resumed one.
+
+    Args:
+        optimizer: Of the training.
+        patience: Epochs without a lower loss before the rate is halved.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, patience: int):
+        self._schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=patience)
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Compare; validation has run by now."""
+        self._schedule.step(float(trainer.callback_metrics["val_loss"]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lowest loss and epochs since, for the training state."""
+        return self._schedule.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the count of an earlier run up."""
+        self._schedule.load_state_dict(state_dict)
+
+
 class LearningCurve(pl.Callback):
     """Write the losses of every epoch, all and per node, to a CSV file; a resumed run continues the curve.
 

@@ -14,7 +14,7 @@ from hiersep.errors import CheckpointError
 from hiersep.files import git_commit
 from hiersep.losses import LOSSES
 from hiersep.models.path import PathSeparator
-from hiersep.training.callbacks import KeepBest, LearningCurve, SeedEpochs, ShowProgress
+from hiersep.training.callbacks import KeepBest, LearningCurve, LowerRate, SeedEpochs, ShowProgress
 from hiersep.training.clip import AutoClip
 from hiersep.training.data import make_dataset, make_loader
 from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME
@@ -48,9 +48,10 @@ def fit(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
         network=config.network,
     )
     keep_best = KeepBest(exp_dir / CHECKPOINT_NAME, _provenance(config, exp_dir))
-    trainer = _trainer(settings, exp_dir, keep_best)
     state = exp_dir / STATE_NAME
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8)
+    schedule = [LowerRate(optimizer, settings.patience)] if settings.schedule == "plateau" else []
+    trainer = _trainer(settings, exp_dir, [keep_best, LearningCurve(exp_dir / CURVE_NAME), *schedule])
     training_loader = make_loader(training_set, settings.batch_size, settings.num_workers)
     system = SeparationSystem(
         model=model,
@@ -58,7 +59,7 @@ def fit(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
         loss_func=LOSSES[settings.loss],
         train_loader=training_loader,
         val_loader=make_loader(validation_set, settings.batch_size, 0),
-        scheduler=_scheduler(optimizer, settings, len(training_loader)),
+        scheduler=None if schedule else _cosine(optimizer, settings.max_epochs * len(training_loader)),
     )
     _check_state(state)
     handler = signal.getsignal(signal.SIGINT)
@@ -73,11 +74,8 @@ def fit(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
     return {"steps": trainer.global_step, "epochs": trainer.current_epoch, "validation_loss": keep_best.best}
 
 
-def _scheduler(optimizer: torch.optim.Optimizer, settings: TrainingConfig, steps_per_epoch: int) -> Any:
-    """Make a learning-rate schedule as asteroid's System takes it."""
-    if settings.schedule == "plateau":
-        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=settings.patience)
-    steps = settings.max_epochs * steps_per_epoch
+def _cosine(optimizer: torch.optim.Optimizer, steps: int) -> dict[str, Any]:
+    """Let the learning rate fall to 0 over all steps; as asteroid's System takes it."""
     return {"scheduler": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps), "interval": "step"}
 
 
@@ -104,11 +102,10 @@ def _provenance(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
     }
 
 
-def _trainer(settings: TrainingConfig, exp_dir: Path, keep_best: KeepBest) -> pl.Trainer:
+def _trainer(settings: TrainingConfig, exp_dir: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
     save_state = pl.callbacks.ModelCheckpoint(
         dirpath=exp_dir, filename="last", save_top_k=1, enable_version_counter=False
     )
-    curve = LearningCurve(exp_dir / CURVE_NAME)
     return pl.Trainer(
         accelerator=settings.device,
         devices=1,
@@ -117,8 +114,7 @@ def _trainer(settings: TrainingConfig, exp_dir: Path, keep_best: KeepBest) -> pl
         callbacks=[
             SeedEpochs(settings.seed),
             AutoClip(settings.clip_percentile),
-            keep_best,
-            curve,
+            *callbacks,
             ShowProgress(),
             save_state,
         ],
