@@ -31,7 +31,7 @@ $(TORCH_STAMP): .venv/.system
 	@rm -f .venv/.torch-* && touch $@
 
 .venv/.installed: setup.py $(TORCH_STAMP)
-	$(BIN)/python -m pip install --quiet --editable ".[render,dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[render,effects,dev]"
 	@touch $@
 
 demo: env  ## Render songs, train a small network, separate and score held-out songs: out/demo/

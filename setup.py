@@ -37,6 +37,10 @@ EXTRAS_REQUIRE = {
         "pyfluidsynth>=1.3.2",  # FluidSynth by its library; LGPL-2.1
         "pretty_midi>=0.2.10",  # MIDI in and out, and a General MIDI soundfont; MIT
     ],
+    # hiersep calls it and does not contain it; who passes both on together does so under GPL-3.0.
+    "effects": [
+        "pedalboard>=0.9",  # drive, equalisation, compression and room of rendered stems; GPL-3.0
+    ],
     "app": [
         "gradio>=5",  # the browser app; Apache-2.0
         "pillow<13",  # gradio's bound; HPND
@@ -75,7 +79,7 @@ setup(
     # The shipped trees lie at the top level of the repository and are installed inside the package.
     packages=[*find_packages(include=["hiersep", "hiersep.*"]), "hiersep.hierarchies"],
     package_dir={"hiersep.hierarchies": "hierarchies"},
-    package_data={"hiersep": ["py.typed"], "hiersep.hierarchies": ["*.yaml"]},
+    package_data={"hiersep": ["py.typed", "render/composer/*.yaml"], "hiersep.hierarchies": ["*.yaml"]},
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
     entry_points={"console_scripts": ["hiersep = hiersep.cli:main"]},

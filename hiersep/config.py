@@ -52,6 +52,10 @@ class RenderConfig(Section):
     tracks: int = 100
     seed: int = 0
     splits: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
+    midi: str | None = None
+    soundfonts: list[str] | None = None
+    test_soundfonts: list[str] | None = None
+    effects: bool = False
     duration: float = 60.0
     format: Literal["flac", "wav"] = "flac"
 

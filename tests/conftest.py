@@ -30,6 +30,6 @@ def rendered(tmp_path_factory):
     from hiersep.render import RenderSettings, render
 
     out = tmp_path_factory.mktemp("rendered") / "data"
-    settings = RenderSettings(tracks=6, seed=8, duration=15.0, splits=(0.5, 0.17, 0.33), format="wav")
+    settings = RenderSettings(tracks=6, seed=25, duration=15.0, splits=(0.5, 0.17, 0.33), format="wav")
     render(out, settings, jobs=1)
     return out

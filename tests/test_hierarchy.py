@@ -374,6 +374,21 @@ def test_a_file_name_that_fits_two_patterns_is_an_error():
     )
 
 
+def test_a_label_that_begins_with_a_star_names_every_text_that_ends_like_it():
+    labels = {"clean": "*:Nylon [2]", "distorted": ["*guitar*", "one.sf2:Loud"], "piano": "*Loud"}
+    hierarchy = band(match=["plugin_name", "inst_class"], labels=labels, ignore="*.kit")
+    assert hierarchy.claim({"plugin_name": "any.sf2:NYLON [2]"}) == "clean"
+    assert hierarchy.claim({"plugin_name": "any.sf2:Nylon 2"}) is None
+    assert hierarchy.claim({"plugin_name": "any.sf2:Nylon [2] soft"}) is None
+    assert hierarchy.claim({"plugin_name": "a guitar"}) is None  # its second star is a star
+    assert hierarchy.claim({"plugin_name": "other", "inst_class": "*Guitar*"}) == "distorted"
+    assert hierarchy.claim({"plugin_name": "one.sf2:Loud"}) == "distorted"
+    assert hierarchy.claim({"plugin_name": "two.sf2:Loud"}) == "piano"
+    assert hierarchy.ignores({"plugin_name": "rock.kit"})
+    with pytest.raises(HierarchyError, match=r"^plugin_name 'my kit' fits two patterns, '\*it' of 'clean' and '\*kit'"):
+        band(match="plugin_name", labels={"clean": "*it", "piano": "*kit"}).claim({"plugin_name": "my kit"})
+
+
 def test_several_attributes_are_tried_in_order():
     labels = {"clean": ["24-28", "nylon.nkm"], "guitar": "Guitar", "piano": "Piano"}
     hierarchy = band(match=["plugin_name", "program_num", "inst_class"], labels=labels, ignore="noise.nkm")

@@ -236,6 +236,13 @@ def test_programs_that_are_easily_misplaced(program, slakh34, ismir):
     assert by_program("slakh_ismir2020")[program] == ismir
 
 
+def test_a_rendered_woodwind_ensemble_is_a_clarinet_but_in_the_papers_tree():
+    ensemble = {"program_num": 71, "plugin_name": "TimGM6mb.sf2:Woodwind Ensemble"}
+    assert Hierarchy.load("slakh_ismir2020").claim(ensemble) == "woodwind_ensemble"
+    assert Hierarchy.load("slakh34").claim(ensemble) == by_program("slakh34")[71]
+    assert Hierarchy.load("slakh_ismir2020").claim({**ensemble, "plugin_name": "TimGM6mb.sf2:Clarinet"}) == "clarinet"
+
+
 @pytest.mark.parametrize("name", ["slakh34", "slakh_ismir2020", "general_midi", "universal"])
 def test_every_program_is_claimed_by_a_leaf_or_ignored(name):
     hierarchy = Hierarchy.load(name)

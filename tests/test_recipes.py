@@ -2,8 +2,10 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import soundfile
 from hiersep.cli.command import NOTHING_STARTED
 from hiersep.config import load_experiment
 from hiersep.hierarchy import Hierarchy
+from hiersep.render import RenderSettings, RenderSummary
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 RUNS = sorted(RECIPES.glob("*/run.sh"))
@@ -32,6 +35,27 @@ def times(folder):
 
 def test_there_is_a_recipe():
     assert RUNS
+
+
+def test_preparing_renders_what_the_configuration_says(monkeypatch):
+    given = {}
+
+    def render(folder, settings):
+        given[folder] = settings
+        return RenderSummary(Path(folder), {"train": 9}, 70, 9.0, 0)
+
+    monkeypatch.setattr("hiersep.render.render", render)
+    main = runpy.run_path(str(RECIPES / "rendered" / "prepare.py"))["main"]
+    conf = str(RECIPES / "rendered" / "conf" / "smoke.yml")
+    main(conf)
+    words = "--render.midi songs --render.soundfonts [a,b] --render.test_soundfonts [c] --render.effects true"
+    main(conf, *f"{words} --render.seed 3 --render.format flac --data.folder d --data.sample_rate 8000".split())
+    plain = RenderSettings(tracks=8, seed=1, splits=(0.5, 0.2, 0.3), duration=20.0, format="wav")
+    changed = {"midi": "songs", "soundfonts": ("a", "b"), "test_soundfonts": ("c",), "effects": True}
+    assert given == {
+        "exp/smoke/data": plain,
+        "d": replace(plain, seed=3, format="flac", sample_rate=8000, **changed),
+    }
 
 
 @pytest.mark.recipe

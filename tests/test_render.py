@@ -2,10 +2,16 @@
 
 import hashlib
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pretty_midi
@@ -15,9 +21,10 @@ import yaml
 from hiersep import audio
 from hiersep.errors import DataError, HiersepError
 from hiersep.files import TEMPORARY_PREFIX
-from hiersep.render import RenderSettings, find_soundfonts, render, synth
+from hiersep.render import RenderSettings, render, run, synth
 from hiersep.render.multitrack import _overall_gain
-from hiersep.render.orchestrate import Voice, inst_class, kind_of, orchestrate
+from hiersep.render.orchestrate import LAYERED, Voice, inst_class, kind_of, orchestrate
+from hiersep.render.plan import make_plan
 from hiersep.render.run import _lock
 from hiersep.render.song import Note, Part, Song
 from hiersep.render.soundfonts import open_soundfont, resolve
@@ -124,6 +131,7 @@ def test_the_mixture_is_the_sum_of_the_stems_to_the_bit(tracks):
 
 
 def test_the_mixture_peaks_at_minus_one_dbfs_and_the_stems_have_the_loudness_they_claim(tracks):
+    claimed = set()
     for track in tracks:
         metadata = read_metadata(track)
         mixture, _ = audio.read(track / "mix.flac")
@@ -133,6 +141,22 @@ def test_the_mixture_peaks_at_minus_one_dbfs_and_the_stems_have_the_loudness_the
             samples, sample_rate = audio.read(track / "stems" / f"{name}.flac")
             written = stem["integrated_loudness"] + gain_db
             assert audio.loudness(samples, sample_rate) == pytest.approx(written, abs=0.2)
+            claimed.add(stem["integrated_loudness"])
+    assert -21 <= min(claimed) < -13 < max(claimed) <= -7
+
+
+def test_an_arrangement_is_what_is_rendered(tracks):
+    plan = make_plan(SMALL)
+    for track in plan.tracks:
+        folder = next(path for path in tracks if path.name == track.name)
+        arrangement, stems = plan.arrange(track), read_metadata(folder)["stems"]
+        assert [voice.plugin_name for voice in arrangement.voices] == [stem["plugin_name"] for stem in stems.values()]
+        for part, voice, (name, stem) in zip(arrangement.song.parts, arrangement.voices, stems.items(), strict=True):
+            assert stem["integrated_loudness"] == pytest.approx(-13 + voice.level_db)
+            (played,) = pretty_midi.PrettyMIDI(str(folder / "MIDI" / f"{name}.mid")).instruments
+            written = sorted((note.pitch, note.start, note.velocity) for note in played.notes)
+            planned = sorted((note.pitch, note.start, note.velocity) for note in part.notes)
+            np.testing.assert_allclose(written, planned, atol=2e-3)
 
 
 def test_a_stem_that_alone_would_clip_lowers_the_gain():
@@ -206,9 +230,25 @@ def test_a_killed_run_leaves_nothing_half_and_is_taken_up(rendered, tmp_path):
     assert hashes(out) == hashes(whole)
 
 
+def test_a_command_that_is_killed_and_given_again_gives_the_same_bytes(tmp_path):
+    settings = RenderSettings(tracks=6, sample_rate=8000, duration=4.0)
+    words = ["--tracks", "6", "--sample-rate", "8000", "--duration", "4", "--jobs", "2"]
+    command = [sys.executable, "-c", "from hiersep.cli import main; main()", "render", str(tmp_path / "out"), *words]
+    begun = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    while not any((tmp_path / "out").glob("*/Track*")):
+        assert begun.poll() is None
+        time.sleep(0.002)
+    os.killpg(begun.pid, signal.SIGKILL)
+    assert begun.wait() == -signal.SIGKILL
+    again = render(tmp_path / "out", settings, jobs=1)
+    render(tmp_path / "whole", settings, jobs=1)
+    assert 1 <= again.skipped < 6
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
+
+
 def test_a_synthesizer_plays_the_pitch_and_nothing_before_it(soundfont):
     part = Part("synth_lead", "melody", (Note(0.5, 1.5, 69, 100),))
-    voice = Voice(80, soundfont, 0, 80, soundfont.presets[0, 80])
+    voice = Voice(80, soundfont, ((0, 80),), soundfont.presets[0, 80])
     samples = synth.synthesize(part, voice, 32000, 16000)
     assert samples.shape == (32000,)
     assert not samples[:7900].any()
@@ -225,15 +265,57 @@ def test_parts_of_one_kind_get_different_programs(soundfont):
         voices = orchestrate(Song((part, part), 1.0, ((0.0, 120.0),)), [soundfont], rng)
         assert {voice.program for voice in voices} == {24, 25}
     unknown = Part("program_200", "written", part.notes)
-    assert orchestrate(Song((unknown,), 1.0, ((0.0, 120.0),)), [soundfont], rng) == [None]
+    assert orchestrate(Song((unknown,), 1.0, ((0.0, 120.0),)), [soundfont], rng) == (None,)
     assert kind_of(104) == "program_104"
 
 
-def test_soundfonts_are_found_by_name_and_the_default_is_pretty_midis():
-    found = find_soundfonts()
-    assert found[0].parent == Path(pretty_midi.__file__).parent
-    assert resolve(()) == found[:1]
-    assert resolve(["TimGM6mb", found[0]]) == found[:1]
+def test_a_woodwind_ensemble_is_flute_oboe_clarinet_and_bassoon_at_once(soundfont):
+    part = Part("woodwind_section", "pad", (Note(0.1, 0.9, 67, 100),))
+    (ensemble,) = orchestrate(Song((part,), 1.0, ((0.0, 120.0),)), [soundfont], np.random.default_rng(0))
+    assert (ensemble.program, ensemble.plugin_name) == (71, "TimGM6mb.sf2:Woodwind Ensemble")
+    assert set(ensemble.layers) == {(0, 68), (0, 70), (0, 71), (0, 73)}
+    alone = [Voice(program, soundfont, ((0, program),), "") for program in LAYERED["woodwind_section"][0]]
+    total = sum(synth.synthesize(part, voice, 8000, 8000).astype(float) for voice in alone)
+    together = synth.synthesize(part, ensemble, 8000, 8000)
+    assert 20 * np.log10(np.abs(together - total).max() / np.abs(total).max()) < -100
+    less = replace(soundfont, presets={key: name for key, name in soundfont.presets.items() if key != (0, 70)})
+    assert orchestrate(Song((part,), 1.0, ((0.0, 120.0),)), [less], np.random.default_rng(0)) == (None,)
+
+
+def test_levels_vary_around_the_common_loudness_and_doubles_stay_below(soundfont):
+    part = Part("acoustic_guitar", "strum", (Note(0, 1, 60, 90),))
+    song = Song((part,) * 2000, 1.0, ((0.0, 120.0),))
+    voices = orchestrate(song, [soundfont], np.random.default_rng(0), doubles=range(0, 2000, 2))
+    levels = np.array([voice.level_db for voice in voices])
+    doubles, normal = levels[::2], levels[1::2]
+    assert np.abs(normal).max() == 6.0
+    assert (normal.mean(), normal.std()) == pytest.approx((0.0, 2.45), abs=0.2)
+    assert (doubles.min(), doubles.max(), doubles.mean()) == pytest.approx((-8.0, 0.0, -4.0), abs=0.2)
+
+
+def test_the_room_on_disk_is_estimated_and_said(tmp_path, capsys):
+    settings = RenderSettings(tracks=4, seed=4, sample_rate=8000, duration=6.0, format="wav")
+    render(tmp_path / "out", settings, jobs=1)
+    bytes_written = sum(path.stat().st_size for path in tmp_path.rglob("*.wav"))
+    said = re.search(r"out: about ([0-9.]+) MB in 4 tracks; [0-9.]+ [GM]B free\n", capsys.readouterr().err)
+    assert float(said[1]) == pytest.approx(bytes_written / 1e6, abs=0.06)
+    shutil.rmtree(tmp_path / "out/test")
+    render(tmp_path / "out", settings, jobs=1)
+    assert " in 1 tracks; " in capsys.readouterr().err
+    render(tmp_path / "out", settings, jobs=1)
+    assert "about" not in capsys.readouterr().err
+
+
+def test_a_full_disk_is_found_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(run.shutil, "disk_usage", lambda _: SimpleNamespace(free=100_000))
+    with pytest.raises(DataError) as caught:
+        render(tmp_path / "out", replace(SMALL, format="wav", duration=60.0))
+    assert re.fullmatch(
+        re.escape(f"{tmp_path}/out: expected room for about ") + r"\d+\.\d MB in 3 tracks, got 0\.1 MB; "
+        "make room, choose another folder, or render less",
+        str(caught.value),
+    )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["render.json"]
 
 
 def test_a_folder_is_locked_while_it_is_rendered_into(tmp_path):

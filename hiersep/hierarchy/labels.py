@@ -2,7 +2,8 @@
 
 A `Block` is what one data set (or any, if unnamed) says: the stem attributes to look at, in order, the
 values by which each node claims, and the values to ignore. Programs are numbers and ranges, ``filename``
-is a glob, everything else is compared whole, without regard to case and outer spaces.
+is a glob, everything else is compared whole, without regard to case and outer spaces; a label that begins with
+``*`` names every text that ends like it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from hiersep.errors import HierarchyError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PROGRAM, FILENAME = "program_num", "filename"
 LAST_PROGRAM = 128  # General MIDI's 0-127, and Slakh's 128 for drums
@@ -128,30 +129,33 @@ class Block:
             if attribute == PROGRAM:
                 owner = self._owners.get(_program(value))
             elif attribute == FILENAME:
-                owner = self._file_owner(str(value))
+                name = normal(re.split(r"[/\\]", str(value))[-1])
+                owner = self._text_owner((name, name.rpartition(".")[0] or name), fnmatch.fnmatchcase, "file name")
             else:
-                owner = self._owners.get(normal(value))
+                owner = self._text_owner((normal(value),), _ends_like, attribute)
             if owner is not None:
                 return owner
         return None
 
-    def _file_owner(self, path: str) -> str | None:
-        name = normal(re.split(r"[/\\]", path)[-1])
-        names = (name, name.rpartition(".")[0] or name)
-        for plain in names:  # a name written out goes before a pattern
-            if plain in self._owners:
-                return self._owners[plain]
-        fitting = [(p, id) for p, id in self._patterns if any(fnmatch.fnmatchcase(n, p) for n in names)]
+    def _text_owner(self, names: Sequence[str], fits: Callable[[str, str], bool], what: str) -> str | None:
+        for name in names:  # a text written out goes before a pattern
+            if name in self._owners:
+                return self._owners[name]
+        fitting = [(p, id) for p, id in self._patterns if any(fits(name, p) for name in names)]
         if len({id for _, id in fitting}) > 1:
             (first, one), (second, other) = (
                 fitting[0],
                 next(f for f in fitting if f[1] != fitting[0][1]),
             )
             raise HierarchyError(
-                f"file name '{name}' fits two patterns, '{first}' of '{one or 'ignore'}' and '{second}' "
+                f"{what} '{names[0]}' fits two patterns, '{first}' of '{one or 'ignore'}' and '{second}' "
                 f"of '{other or 'ignore'}'; make the patterns narrower"
             )
         return fitting[0][1] if fitting else None
+
+
+def _ends_like(text: str, pattern: str) -> bool:
+    return pattern.startswith("*") and text.endswith(pattern[1:])
 
 
 def _program(value: object) -> int:

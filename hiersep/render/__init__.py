@@ -1,8 +1,9 @@
 """Rendered data: MIDI files or composed songs played by soundfonts, as multitracks in Slakh2100's layout.
 
-- `song`: parts and notes. `ensemble`, `harmony`, `rhythm`, `patterns`, `compose`: the seeded composer.
+- `song`: parts and notes. `composer`: the seeded composer.
 - `midi`: songs from MIDI files and to them.
-- `soundfonts`, `orchestrate`: which sound plays a part. `synth`: FluidSynth.
+- `doubling`: parts that a relative plays along. `soundfonts`, `orchestrate`: which sound plays a part.
+- `synth`: FluidSynth. `effects`: what a studio does to a stem.
 - `plan`: which song becomes which track. `multitrack`: one track. `run`: all of them.
 """
 

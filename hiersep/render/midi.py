@@ -120,7 +120,7 @@ def _tempo_track(song: Song, clock: _Clock) -> mido.MidiTrack:
 
 
 def _part_track(part: Part, voice: Voice | None, channel: int, clock: _Clock) -> mido.MidiTrack:
-    program = voice.preset if voice is not None else 0
+    program = voice.layers[0][1] if voice is not None else 0
     events = [(0, 0, mido.Message("program_change", channel=channel, program=program))]
     for tick, control in zip(clock([control.time for control in part.controls]), part.controls, strict=True):
         if control.number == PITCH_BEND:

@@ -1,7 +1,7 @@
 """One rendered track in Slakh2100's layout.
 
-Stems are normalised to -13 LUFS; then one gain per track puts the mixture's peak at -1 dBFS. The mixture is the
-sum of the stems as they are written, to the last bit of the 16.
+Stems are normalised to -13 LUFS and turned up or down by their voices' levels; then one gain per track puts the
+mixture's peak at -1 dBFS. The mixture is the sum of the stems as they are written, to the last bit of the 16.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from joblib import Parallel, delayed
 
 from hiersep import audio
 from hiersep.files import atomic_path
+from hiersep.render.effects import apply_effects
 from hiersep.render.midi import write_midi
-from hiersep.render.orchestrate import KINDS, inst_class, orchestrate
+from hiersep.render.orchestrate import KINDS, inst_class
 from hiersep.render.synth import synthesize
 
 if TYPE_CHECKING:
@@ -40,8 +41,27 @@ FULL_SCALE = 32768
 _NAMESPACE = uuid.UUID("6f1a2a52-6a1c-5d0e-9a52-3f6b0c0a7f11")
 
 
-def _stem(part: Part, voice: Voice | None, frames: int, sample_rate: int) -> Samples | None:
-    """Play a part and normalise it; None where it is silent."""
+def render_stem(
+    part: Part, voice: Voice | None, frames: int, sample_rate: int, *, effects_seed: tuple[int, ...] | None = None
+) -> Samples | None:
+    """Play a part and bring it to its loudness.
+
+    Args:
+        part: What is played.
+        voice: The sound and its level; None: none.
+        frames: Length wanted.
+        sample_rate: In Hz.
+        effects_seed: Decides the effects; None: none.
+
+    Returns:
+        Samples before the track's gain; None where nothing is heard.
+
+    Shape:
+        output: (frames,).
+
+    Raises:
+        DataError: If the soundfont cannot be read or lacks the preset.
+    """
     if voice is None:
         return None
     samples = synthesize(part, voice, frames, sample_rate)
@@ -49,10 +69,12 @@ def _stem(part: Part, voice: Voice | None, frames: int, sample_rate: int) -> Sam
     if peak < SILENT_PEAK:
         return None
     samples /= np.float32(peak)  # near the target, so that the gates of the measurement stay where they are
+    if effects_seed is not None:
+        samples = apply_effects(samples, sample_rate, part.kind, np.random.default_rng(effects_seed))
     loudness = audio.loudness(samples[None], sample_rate)
     if math.isinf(loudness):
         return None
-    samples *= np.float32(10 ** ((STEM_LUFS - loudness) / 20))
+    samples *= np.float32(10 ** ((STEM_LUFS + voice.level_db - loudness) / 20))
     return samples
 
 
@@ -70,26 +92,47 @@ def _write_pcm16(path: Path, steps: npt.NDArray[np.int32], sample_rate: int) -> 
     audio.write(path, steps / FULL_SCALE, sample_rate)  # exact: soundfile lets libsndfile scale by 2 ** 15
 
 
+def write_stem(path: Path, samples: Samples, gain: float, sample_rate: int) -> npt.NDArray[np.int32]:
+    """Write a stem as 16 bits.
+
+    Args:
+        path: Where to.
+        samples: As `render_stem` gives them.
+        gain: The track's.
+        sample_rate: In Hz.
+
+    Returns:
+        What is written, in steps of the 16 bits.
+
+    Shape:
+        samples: (frames,); output: (frames,).
+    """
+    steps: npt.NDArray[np.int32] = np.rint(samples * np.float32(gain * FULL_SCALE)).astype(np.int32)
+    _write_pcm16(path, steps, sample_rate)
+    return steps
+
+
 def _write_audio(folder: Path, stems: list[Samples | None], gain: float, frames: int, settings: RenderSettings) -> None:
     (folder / "stems").mkdir()
     mixture = np.zeros(frames, np.int32)
     for index, stem in enumerate(stems):
         if stem is not None:
-            steps = np.rint(stem * np.float32(gain * FULL_SCALE)).astype(np.int32)
-            mixture += steps
-            _write_pcm16(folder / "stems" / f"S{index:02d}.{settings.format}", steps, settings.sample_rate)
+            mixture += write_stem(
+                folder / "stems" / f"S{index:02d}.{settings.format}", stem, gain, settings.sample_rate
+            )
     _write_pcm16(folder / f"mix.{settings.format}", mixture, settings.sample_rate)
 
 
 def _stem_metadata(part: Part, voice: Voice | None, *, rendered: bool) -> dict[str, Any]:
     if voice is not None:
-        program = voice.program
+        program, loudness = voice.program, round(STEM_LUFS + voice.level_db, 2)
     else:
         program = KINDS[part.kind][0] if part.kind in KINDS else int(part.kind.removeprefix("program_"))
+        loudness = SILENT_LUFS
     return {
         "audio_rendered": rendered,
         "inst_class": inst_class(program),
-        "integrated_loudness": STEM_LUFS if rendered else SILENT_LUFS,
+        "integrated_loudness": loudness if rendered else SILENT_LUFS,
         "is_drum": part.is_drum,
         "midi_program_name": "Drums" if part.is_drum else pretty_midi.program_to_instrument_name(program),
         "midi_saved": True,
@@ -111,13 +154,18 @@ def render_track(folder: Path, track: TrackPlan, plan: Plan, *, threads: int = 1
         DataError: If the folder cannot be written, or a soundfont or MIDI file has gone bad since it was planned.
     """
     settings = plan.settings
-    song = track.source.load(settings.seed, settings.duration)
-    rng = np.random.default_rng([settings.seed, track.source.number, 1 + track.rendering])
-    voices = orchestrate(song, plan.soundfonts, rng)
+    arrangement = plan.arrange(track)
+    song, voices = arrangement.song, arrangement.voices
     frames = round(song.duration * settings.sample_rate)
     stems: list[Samples | None] = Parallel(n_jobs=threads, require="sharedmem")(
-        delayed(_stem)(part, voice, frames, settings.sample_rate)
-        for part, voice in zip(song.parts, voices, strict=True)
+        delayed(render_stem)(
+            part,
+            voice,
+            frames,
+            settings.sample_rate,
+            effects_seed=plan.seed(track, 1 + index) if settings.effects else None,
+        )
+        for index, (part, voice) in enumerate(zip(song.parts, voices, strict=True))
     )
     gain = _overall_gain([stem for stem in stems if stem is not None])
     metadata = {

@@ -1,7 +1,8 @@
 """What will be rendered: which song becomes which track of which split, decided before the first note.
 
 Songs are dealt to splits, then tracks to the songs of a split, so that no song is heard on both sides of a
-split. The plan, and all that the audio depends on, is kept in ``render.json`` beside the tracks.
+split; nor is a soundfont that is held out for test, nor another of its family. The plan, and all that the audio
+depends on, is kept in ``render.json`` beside the tracks.
 """
 
 from __future__ import annotations
@@ -17,15 +18,21 @@ import numpy as np
 
 from hiersep.errors import ConfigError, DataError, HiersepWarning
 from hiersep.files import fingerprint
-from hiersep.render.compose import compose
+from hiersep.render.composer import compose
+from hiersep.render.doubling import double
+from hiersep.render.effects import load_effects
 from hiersep.render.midi import find_midi, read_midi
-from hiersep.render.soundfonts import Soundfont, open_soundfont, resolve
+from hiersep.render.orchestrate import Arrangement, orchestrate
+from hiersep.render.soundfonts import hold_out
 
 if TYPE_CHECKING:
-    from hiersep.render.song import Song
+    from collections.abc import Mapping
 
-FORMAT = 1  # raise it whenever equal settings give other bytes: a begun folder is then never mixed
-SPLITS = ("train", "validation", "test")
+    from hiersep.render.song import Song
+    from hiersep.render.soundfonts import Soundfont
+
+FORMAT = 2  # raise it whenever equal settings give other bytes: a begun folder is then never mixed
+TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 FORMATS = ("flac", "wav")
 SAMPLE_RATES = (8000, 96000)  # what FluidSynth takes
 SHORTEST_S = 1.0
@@ -41,6 +48,9 @@ class RenderSettings:
         splits: Shares of train, validation and test; they add up to 1.
         midi: A folder of General MIDI files. None: songs are composed.
         soundfonts: Files, or names that `find_soundfonts` lists. Empty: pretty_midi's alone.
+        test_soundfonts: Likewise. They play the test tracks, with those of `soundfonts` of their families, and no
+            other track. Empty: all soundfonts play all tracks.
+        effects: Whether stems get a room, and some drive, equalisation and compression.
         sample_rate: In Hz, 8000-96000.
         duration: Longest length of a track in seconds, at least 1.
         format: Of the audio files: ``flac`` or ``wav``, 16 bit.
@@ -54,6 +64,8 @@ class RenderSettings:
     splits: tuple[float, float, float] = (0.8, 0.1, 0.1)
     midi: str | Path | None = None
     soundfonts: tuple[str | Path, ...] = ()
+    test_soundfonts: tuple[str | Path, ...] = ()
+    effects: bool = False
     sample_rate: int = 16000
     duration: float = 60.0
     format: str = "flac"
@@ -109,11 +121,29 @@ class TrackPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All tracks, in order of their names, and the soundfonts that play them."""
+    """All `tracks`, in order of their names, and the `soundfonts` that play those of each split."""
 
     settings: RenderSettings
-    soundfonts: tuple[Soundfont, ...]
+    soundfonts: Mapping[str, tuple[Soundfont, ...]]
     tracks: tuple[TrackPlan, ...]
+
+    def seed(self, track: TrackPlan, *more: int) -> tuple[int, ...]:
+        """Give what a rendering's draws are seeded by; `more` tells them apart, numbers above 0."""
+        # The song itself is drawn from the first two. NumPy takes a seed and the same with zeros behind it for one.
+        return (self.settings.seed, track.source.number, 1 + track.rendering, *more)
+
+    def arrange(self, track: TrackPlan) -> Arrangement:
+        """Say what is played in a track: the song with its doublings, and the sound of each part.
+
+        Every rendering of a song has its own.
+
+        Raises:
+            DataError: If the MIDI file has gone bad since it was planned.
+        """
+        song = track.source.load(self.settings.seed, self.settings.duration)
+        rng = np.random.default_rng(self.seed(track))
+        song, doubles = double(song, rng)
+        return Arrangement(song, orchestrate(song, self.soundfonts[track.split], rng, doubles=doubles))
 
     def to_dict(self) -> dict[str, Any]:
         """Give what ``render.json`` holds: all that the audio depends on, and no path of this machine."""
@@ -125,12 +155,16 @@ class Plan:
                 "seed": settings.seed,
                 "splits": list(settings.splits),
                 "source": "composed" if settings.midi is None else "midi",
+                "effects": settings.effects,
                 "sample_rate": settings.sample_rate,
                 "duration": settings.duration,
                 "format": settings.format,
             },
-            "soundfonts": {font.name: font.digest for font in self.soundfonts},
-            "versions": _versions(),
+            "soundfonts": {
+                split: {font.name: {"family": font.family, "digest": font.digest} for font in fonts}
+                for split, fonts in self.soundfonts.items()
+            },
+            "versions": _versions(effects=settings.effects),
             "songs": {
                 split: {t.source.name: t.source.digest for t in self.tracks if t.split == split} for split in SPLITS
             },
@@ -141,7 +175,7 @@ class Plan:
         return {**content, "fingerprint": fingerprint(content)}
 
 
-def _versions() -> dict[str, str]:
+def _versions(*, effects: bool) -> dict[str, str]:
     """Name the versions of what turns the plan into bytes."""
     from importlib.metadata import version
 
@@ -149,7 +183,8 @@ def _versions() -> dict[str, str]:
 
     from hiersep.render.synth import library
 
-    packages = {name: version(name) for name in ("numpy", "scipy", "pyloudnorm", "mido", "pretty_midi")}
+    names = ("numpy", "scipy", "pyloudnorm", "mido", "pretty_midi", *(["pedalboard"] if effects else []))
+    packages = {name: version(name) for name in names}
     return {"fluidsynth": library().version, "libsndfile": soundfile.__libsndfile_version__, **packages}
 
 
@@ -195,10 +230,13 @@ def make_plan(settings: RenderSettings) -> Plan:
     """Choose soundfonts and songs, and deal the songs to splits and tracks.
 
     Raises:
-        DataError: If a soundfont or the MIDI files cannot be used, or there are fewer songs than splits.
-        HiersepError: If FluidSynth is not installed.
+        DataError: If a soundfont or the MIDI files cannot be used, there are fewer songs than splits, or no soundfont
+            is left beside those held out.
+        HiersepError: If FluidSynth is not installed, or effects are wanted and pedalboard is not.
     """
-    soundfonts = tuple(open_soundfont(path) for path in resolve(settings.soundfonts))
+    if settings.effects:
+        load_effects()
+    heard, held_out = hold_out(settings.soundfonts, settings.test_soundfonts)
     if settings.midi is None:
         sources = [SongSource(f"composed/{number:05d}", number) for number in range(settings.tracks)]
     else:
@@ -217,4 +255,4 @@ def make_plan(settings: RenderSettings) -> Plan:
         for index in range(n_tracks):
             name = f"Track{len(tracks) + 1:05d}"
             tracks.append(TrackPlan(name, split, songs[index % len(songs)], index // len(songs)))
-    return Plan(settings, soundfonts, tuple(tracks))
+    return Plan(settings, {TRAIN: heard, VALIDATION: heard, TEST: held_out}, tuple(tracks))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hiersep.render.song import Part
 
 BLOCK_SAMPLES = 64
-CHANNEL, DRUM_CHANNEL = 0, 9
+DRUM_CHANNEL = 9
 _LOG_LEVELS = 5
 _FAILED = -1
 
@@ -77,7 +77,7 @@ def library() -> _Library:
 
 
 @contextlib.contextmanager
-def _synthesizer(path: Path, sample_rate: int) -> Iterator[tuple[Any, int]]:
+def synthesizer(path: Path, sample_rate: int) -> Iterator[tuple[Any, int]]:
     """Give a fresh synthesizer with one soundfont loaded, and the soundfont's id; delete it afterwards."""
     synth = library().module.Synth(
         gain=0.5,
@@ -113,7 +113,7 @@ def list_presets(path: Path) -> dict[tuple[int, int], str]:
         DataError: If FluidSynth cannot read it.
     """
     presets = {}
-    with _synthesizer(path, 44100) as (synth, font):
+    with synthesizer(path, 44100) as (synth, font):
         for bank in (0, 128):
             for number in range(128):
                 name = synth.sfpreset_name(font, bank, number)
@@ -156,7 +156,7 @@ def synthesize(part: Part, voice: Voice, frames: int, sample_rate: int) -> npt.N
 
     Args:
         part: What is played.
-        voice: The sound.
+        voice: The sound; its layers play the same notes, its level is not applied.
         frames: Length wanted.
         sample_rate: In Hz, 8000-96000.
 
@@ -171,11 +171,12 @@ def synthesize(part: Part, voice: Voice, frames: int, sample_rate: int) -> npt.N
     """
     stereo = np.zeros((2, frames), np.float32)  # (channel, time)
     left, right = stereo.ctypes.data, stereo[1:].ctypes.data
-    channel = DRUM_CHANNEL if part.is_drum else CHANNEL
+    channels = range(DRUM_CHANNEL, DRUM_CHANNEL + 1) if part.is_drum else range(len(voice.layers))
     write = library().write_float
-    with _synthesizer(voice.soundfont.path, sample_rate) as (synth, font):
-        if synth.program_select(channel, font, voice.bank, voice.preset) == _FAILED:
-            raise DataError(f"{voice.soundfont.path}: preset {voice.bank}:{voice.preset} cannot be selected")
+    with synthesizer(voice.soundfont.path, sample_rate) as (synth, font):
+        for channel, (bank, preset) in zip(channels, voice.layers, strict=True):
+            if synth.program_select(channel, font, bank, preset) == _FAILED:
+                raise DataError(f"{voice.soundfont.path}: preset {bank}:{preset} cannot be selected")
         position = 0
         for block, events in groupby(_events(part, sample_rate), key=lambda event: event[0]):
             until = min(block * BLOCK_SAMPLES, frames)
@@ -183,7 +184,8 @@ def synthesize(part: Part, voice: Voice, frames: int, sample_rate: int) -> npt.N
                 write(synth.synth, until - position, left, position, 1, right, position, 1)
                 position = until
             for event in events:
-                _send(synth, channel, event)
+                for channel in channels:
+                    _send(synth, channel, event)
         if frames > position:
             write(synth.synth, frames - position, left, position, 1, right, position, 1)
     mono: npt.NDArray[np.float32] = stereo.mean(axis=0, dtype=np.float32)
