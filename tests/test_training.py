@@ -268,8 +268,8 @@ def test_a_finished_training_is_not_repeated(config, trained):
 
 @pytest.fixture
 def _keep_signals():
-    """Lightning ignores Ctrl-C while it shuts down, and for ever after."""
-    handler = signal.getsignal(signal.SIGINT)
+    """Lightning ignores Ctrl-C while it shuts down, and for ever after; a shell's background job ignores it anyway."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, handler)
 
