@@ -1,18 +1,33 @@
 """What training minimises: least at the truth, known in closed form, and blind to what is not known."""
 
+import typing
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from helpers import noise, tone
+from helpers import bursts, noise, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hiersep.losses import LOSSES, mean_over_known, negative_snr, phase_sensitive_l1
+from hiersep.config import TrainingConfig
+from hiersep.errors import ConfigError
+from hiersep.losses import (
+    LOSSES,
+    l1_multi_resolution,
+    mean_over_known,
+    negative_si_sdr,
+    negative_snr,
+    phase_sensitive_l1,
+)
+from hiersep.metrics import relative_level_db, si_sdr
+from hiersep.models.oracle import phase_sensitive_mask
 from hiersep.models.path import PathSeparator, Separation
 from hiersep.stft import STFT
 
 TRANSFORM = STFT(64, 32)
+SOFT = 1e-3  # -30 dB, relative to the mixture
 
 
 def waves(samples):
@@ -24,6 +39,11 @@ def separation_with(mixture, masks):
     if not isinstance(masks, torch.Tensor):
         masks = torch.full((len(mixture), masks[0], *spectrum.shape[1:]), float(masks[1]))
     return Separation(mixture, spectrum, masks, TRANSFORM)
+
+
+def estimated(waveforms, mixture):
+    """What the losses on waveforms look at: estimates (batch, node, channel, time) of a mixture."""
+    return SimpleNamespace(mixture=mixture, waveforms=lambda: waveforms)
 
 
 @pytest.fixture
@@ -86,6 +106,126 @@ def test_negative_snr_is_least_at_the_reference_and_fixes_the_gain():
     assert losses[3] == pytest.approx(10 * np.log10(1e-3 / (0.36 + 1e-3)), abs=1e-2)
 
 
+@pytest.mark.parametrize("error_db", [-60, -20, 0, 20, 60])
+@pytest.mark.parametrize("gain", [0.05, 1.0, 20.0])
+def test_negative_si_sdr_is_the_metric_within_soft_limits_of_30_db(error_db, gain):
+    # The target takes the share p of the estimate's energy, the error 1 - p; the floor adds t to both shares.
+    source, rest = waves(noise(0.2, seed=1) + 0.2), waves(noise(0.2, seed=2))
+    estimate = gain * (source + waves(noise(0.2, db=-20 + error_db, seed=3)))
+    mixture, estimates, references = (source + rest)[None], estimate[None, None], source[None, None]
+    ratio = 10 ** (si_sdr(estimates, references).item() / 10)
+    share = ratio / (1 + ratio)
+    floor = SOFT * (1 + SOFT * (mixture.square().sum() / (estimate - estimate.mean()).square().sum()).item())
+    expected = 10 * np.log10((1 - share + floor) / (share + floor))
+    assert negative_si_sdr(estimated(estimates, mixture), references).item() == pytest.approx(expected, abs=2e-3)
+    assert abs(expected) <= 30.1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.1, 10), st.sampled_from([1, -1]), st.floats(0.05, 20), st.floats(-0.3, 0.3))
+def test_negative_si_sdr_knows_no_gain_sign_or_offset_and_negative_snr_does(gain, sign, reference_gain, offset):
+    source, error = waves(noise(0.05, seed=1)), waves(noise(0.05, db=-30, seed=2))
+    mixture, references = source[None], source[None, None]
+    estimates = (source + error)[None, None]
+    plain = negative_si_sdr(estimated(estimates, mixture), references)
+    moved = negative_si_sdr(
+        estimated(sign * gain * (estimates + offset), mixture), reference_gain * references - offset
+    )
+    torch.testing.assert_close(moved, plain, atol=0.05, rtol=0)
+    louder = negative_snr(estimated(2 * estimates, mixture), references)
+    assert louder > negative_snr(estimated(estimates, mixture), references) + 5
+
+
+@pytest.mark.parametrize("loss", [negative_snr, negative_si_sdr])
+@pytest.mark.parametrize("reference_db", [-np.inf, -90.0])
+def test_silent_targets_are_pulled_to_silence_from_any_level(loss, reference_db):
+    mixture, reference = waves(noise(0.1))[None], waves(noise(0.1, db=reference_db, seed=2))[None, None]
+    direction = waves(noise(0.1, seed=3))[None, None]
+    levels = []
+    for decibels in range(-60, 31, 10):
+        estimates = (10 ** (decibels / 20) * direction).requires_grad_()
+        level = loss(estimated(estimates, mixture), reference)
+        level.sum().backward()
+        # Louder is worse, and the gradient is along the estimate itself: down is towards silence.
+        cosine = torch.nn.functional.cosine_similarity(estimates.grad.flatten(), estimates.flatten(), dim=0)
+        assert cosine > (0.99 if decibels > -60 else 0.9)
+        levels.append(level.item())
+    assert levels == sorted(levels)
+    assert levels[0] == pytest.approx(0, abs=0.01)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([negative_snr, negative_si_sdr]),
+    st.sampled_from([0.0, 1e-4, 1.0]),
+    st.floats(-9, 3),
+    st.floats(-3, 1),
+    st.integers(0, 99),
+)
+def test_gradients_on_waveforms_are_bounded_whatever_the_estimate(loss, reference_gain, exponent, loudness, seed):
+    # With m the mixture's energy: |d log(|err|^2 + f)| <= 1 / sqrt(f) + 2 t |e| / f <= 1 / (t sqrt(m)) + 1 / sqrt(t m),
+    # and the same for the target's share; both are taken times 10 / ln 10.
+    mixture, source, direction = 10**loudness * waves(noise(0.05, channels=3, seed=seed))[:, None]
+    estimates = (10**exponent * direction)[None, None].requires_grad_()
+    loss(estimated(estimates, mixture[None]), reference_gain * source[None, None]).sum().backward()
+    bound = 10 / np.log(10) * 2 * (1 / SOFT + 1 / np.sqrt(SOFT)) / mixture.norm().item()
+    assert estimates.grad.norm().item() <= bound
+
+
+def test_the_multi_resolution_loss_equals_its_definition_written_in_numpy():
+    error, truth = noise(0.256, channels=2, seed=1), noise(0.256, channels=2, seed=2)  # 4096 samples
+    separation = estimated(waves(truth + error)[None, None], None)
+    expected = np.abs(error).mean()
+    for n_fft in (4096, 2048, 1024, 512, 256):
+        window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft))
+        padded = np.pad(error, [(0, 0), (n_fft // 2, n_fft // 2)])
+        starts = range(0, padded.shape[1] - n_fft + 1, n_fft // 2)
+        frames = np.stack([padded[:, start : start + n_fft] for start in starts]) * window
+        expected += np.abs(np.fft.rfft(frames)).mean() / np.sqrt((window**2).sum()) / 5
+    assert l1_multi_resolution(separation, waves(truth)[None, None]).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_multi_resolution_loss_hears_white_noise_alike_in_waveform_and_spectra():
+    # E|x| = sqrt(2 / pi) for a normal variable, E|z| = sqrt(pi) / 2 for a complex one, of variance 1.
+    truth, error = waves(noise(4.0, seed=1))[None, None], waves(noise(4.0, db=-40, seed=2))[None, None]
+    separation = estimated(truth + error, None)
+    expected = 0.01 * (np.sqrt(2 / np.pi) + np.sqrt(np.pi) / 2)
+    assert l1_multi_resolution(separation, truth).item() == pytest.approx(expected, rel=0.02)
+    assert l1_multi_resolution(estimated(truth, None), truth).item() == 0
+
+
+def test_the_papers_loss_refuses_complex_masks():
+    mixture = waves(noise(0.05))[None]
+    masks = torch.ones((1, 1, *TRANSFORM(mixture).shape[1:]), dtype=torch.complex64)
+    with pytest.raises(ConfigError, match=r"training\.loss: .* real masks.*negative_snr"):
+        phase_sensitive_l1(separation_with(mixture, masks), mixture[:, None])
+
+
+def test_every_loss_can_be_configured_and_no_other():
+    assert typing.get_args(typing.get_type_hints(TrainingConfig)["loss"]) == tuple(LOSSES)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_descending_it_leads_free_masks_to_the_oracle_and_silent_ones_to_silence(loss):
+    low, high = waves(bursts(0.3, [(0, 0.2)], hz=500)), waves(bursts(0.3, [(0.1, 0.3)], hz=1500))
+    mixture = (low + high + waves(noise(0.3, db=-30)))[None]
+    sources = torch.stack([low + high, low, 0 * low])[None]
+    transform = STFT(256, 128)
+    spectrum = transform(mixture)
+    logits = torch.zeros((1, 3, *spectrum.shape[1:]), requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        separation = Separation(mixture, spectrum, logits.sigmoid(), transform)
+        mean_over_known(loss(separation, sources), torch.ones(1, 3, dtype=torch.bool)).backward()
+        optimizer.step()
+    oracle = separation._replace(masks=phase_sensitive_mask(spectrum, transform(sources)))
+    reached, best = (si_sdr(s.waveforms(), sources)[0, :2] for s in (separation, oracle))
+    assert (best > 25).all()
+    assert (reached > best - 1).all()
+    assert relative_level_db(separation.waveforms(), mixture)[0, 2] < -40
+
+
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("case", ["silent mixture", "silent reference"])
 def test_values_and_gradients_are_finite_on_silence(loss, case, parts):
@@ -133,37 +273,48 @@ def test_a_broken_value_that_is_not_known_spoils_nothing():
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("hidden", [0, 9, 10], ids="{}0 % hidden".format)
+def test_hiding_leaves_changes_nothing_for_their_parents(loss, hidden, rng):
+    sources = waves(rng.standard_normal((10, 3, 1, 300)))
+    mixture, known = sources.sum(1), torch.ones(10, 3, dtype=torch.bool)
+
+    def gradient(known):
+        masks = torch.full((10, 3, *TRANSFORM(mixture).shape[1:]), 0.3, requires_grad=True)
+        mean_over_known(loss(separation_with(mixture, masks), sources), known).backward()
+        return masks.grad
+
+    everything = gradient(known)
+    known[:hidden, 2] = False
+    found = gradient(known)
+    assert torch.equal(found[:, :2], everything[:, :2])
+    # The leaves that are left share the leaf level's third among them.
+    left = 10 / max(10 - hidden, 1)
+    torch.testing.assert_close(found[hidden:, 2], left * everything[hidden:, 2], rtol=1e-4, atol=1e-8)
+    assert not found[:hidden, 2].any()
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("constraint", ["none", "max"])
-def test_hiding_the_target_leaves_the_gradient_of_the_coarser_levels_as_it_was(loss, constraint, rng):
+@pytest.mark.parametrize("hidden", [1, 2])
+def test_a_networks_gradient_is_that_of_what_is_known(loss, constraint, hidden, rng):
     torch.manual_seed(0)
     small = {"hidden_size": 4, "num_layers": 1, "constraint": constraint}
     nodes = ["strings_guitars_keyboards", "guitar", "clean_guitars"]
     model = PathSeparator("slakh_ismir2020", nodes, network=small, spectrum={"n_fft": 64, "hop_length": 32}).eval()
     sources = waves(rng.standard_normal((2, 3, 1, 500)))
-    mixture = sources.sum(1)
+    mixture, known = sources.sum(1), torch.ones(2, 3, dtype=torch.bool)
+    known[:hidden, 2] = False
+    changed = sources.clone()
+    changed[:hidden, 2] *= -5.0  # what a hidden reference holds must not matter
 
-    def gradients(known, changed):
-        model.zero_grad()
-        references = sources.clone()
-        references[:, 2] *= changed
-        values = loss(model.separate_batch(mixture), references)
-        mean_over_known(values, known).backward()
-        return [p.grad.clone() for p in model.parameters()]
+    def gradients(total):
+        return torch.autograd.grad(total, tuple(model.parameters()))
 
-    everything = torch.ones(2, 3, dtype=torch.bool)
-    hidden = everything.clone()
-    hidden[:, 2] = False
-    coarser_only = [torch.zeros_like(p) for p in model.parameters()]
-    for node in (0, 1):
-        model.zero_grad()
-        loss(model.separate_batch(mixture), sources)[:, node].mean().div(3).backward()
-        coarser_only = [total + p.grad for total, p in zip(coarser_only, model.parameters(), strict=True)]
-    for changed in (1.0, -5.0):  # what the hidden reference holds must not matter
-        for found, expected in zip(gradients(hidden, changed), coarser_only, strict=True):
-            torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
-    assert any(
-        not torch.allclose(a, b) for a, b in zip(gradients(everything, 1.0), gradients(hidden, 1.0), strict=True)
-    )
+    values = loss(model.separate_batch(mixture), sources)
+    expected = sum(values[known[:, node], node].mean() for node in range(3) if known[:, node].any()) / 3
+    found = mean_over_known(loss(model.separate_batch(mixture), changed), known)
+    for ours, theirs in zip(gradients(found), gradients(expected), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
 
 
 @settings(max_examples=20, deadline=None)

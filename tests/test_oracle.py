@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import torch
 from helpers import noise, tone
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hiersep.models.oracle import fit_static_masks, ideal_ratio_mask, phase_sensitive_mask
+from hiersep.errors import DataError
+from hiersep.metrics import snr
+from hiersep.models.oracle import ORACLES, fit_static_masks, ideal_ratio_mask, phase_sensitive_mask
 from hiersep.stft import STFT
 
 RATE = 16000
@@ -99,3 +103,71 @@ def test_static_gains_stay_between_zero_and_one():
     gains = fit_static_masks([(mixture, torch.stack([louder, inverted])[None])], TRANSFORM)
     assert gains[0].unique().tolist() == [1.0]
     assert gains[1].unique().tolist() == [0.0]
+
+
+# Rows of stems that a node holds, for any set of nodes: siblings, cousins, a leaf beside its grandparent.
+memberships = st.integers(2, 5).flatmap(
+    lambda stems: st.lists(
+        st.lists(st.booleans(), min_size=stems, max_size=stems).filter(lambda row: any(row) and not all(row)),
+        min_size=1,
+        max_size=4,
+    )
+)
+
+
+def any_nodes(membership, seed):
+    """Waveforms of a mixture (1, channel, time) and of the nodes that a membership matrix makes of random stems."""
+    rng = np.random.default_rng(seed)
+    rows = np.array(membership, float)
+    envelopes = 10 ** rng.uniform(-2, 0, (rows.shape[1], 1, 20)).repeat(100, axis=2)
+    stems = rng.standard_normal((rows.shape[1], 1, 2000)) * envelopes
+    return waves(stems.sum(0)[None]), waves(np.einsum("ns,sct->nct", rows, stems)[None])
+
+
+@settings(max_examples=25, deadline=None)
+@given(memberships, st.integers(0, 999))
+def test_for_any_nodes_the_rows_are_ordered_static_below_ratio_below_phase_sensitive(membership, seed):
+    mixture, nodes = any_nodes(membership, seed)
+    x, s = TRANSFORM(mixture), TRANSFORM(nodes)
+    masks = {name: oracle(x, s) for name, oracle in ORACLES.items()}
+    masks["static"] = fit_static_masks([(mixture, nodes)], TRANSFORM).expand_as(s)
+    errors_of = {name: errors(mask, x, s).sum((0, 2, 3, 4)) for name, mask in masks.items()}
+    for other in ("ideal_ratio", "static"):
+        assert (errors_of["phase_sensitive"] <= errors_of[other] * (1 + 1e-5)).all()
+    scores = {name: snr(TRANSFORM.inverse(mask * x[:, None], 2000), nodes) for name, mask in masks.items()}
+    assert (scores["phase_sensitive"] >= scores["ideal_ratio"]).all()
+    assert (scores["phase_sensitive"] >= scores["static"]).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(memberships, st.integers(0, 999), st.floats(-2, 3), st.randoms(use_true_random=False))
+def test_a_node_and_its_remainder_share_every_bin_whatever_the_loudness_and_the_other_nodes(
+    membership, seed, exponent, random
+):
+    mixture, nodes = any_nodes(membership, seed)
+    x, s = TRANSFORM(mixture), TRANSFORM(nodes)
+    order = random.sample(range(s.shape[1]), s.shape[1])
+    for oracle in ORACLES.values():
+        mask = oracle(x, s)
+        torch.testing.assert_close(mask + oracle(x, x[:, None] - s), torch.ones_like(mask), atol=1e-4, rtol=0)
+        torch.testing.assert_close(oracle(10**exponent * x, 10**exponent * s), mask, atol=1e-4, rtol=0)
+        assert torch.equal(oracle(x, s[:, order]), mask[:, order])
+        assert torch.equal(oracle(x, s[:, :1]), mask[:, :1])
+
+
+def test_the_static_mask_is_fitted_on_what_is_known(rng):
+    parts = waves(rng.standard_normal((2, 4, 1, 1500)))
+    mixture, nodes = parts.sum(0), torch.stack([parts[0], parts[1], parts[0]], dim=1)
+    known = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 1, 0], [1, 1, 0]], dtype=torch.bool)
+    broken = torch.where(known[..., None, None], nodes, torch.nan)
+    found = fit_static_masks([(mixture[:2], broken[:2], known[:2]), (mixture[2:], broken[2:], known[2:])], TRANSFORM)
+    for node in (0, 1):
+        kept = known[:, node]
+        alone = fit_static_masks([(mixture[kept], nodes[kept][:, [node]])], TRANSFORM)
+        torch.testing.assert_close(found[[node]], alone)
+    assert found[2].isnan().all()
+
+
+def test_static_masks_of_nothing_are_an_error():
+    with pytest.raises(DataError, match="expected training clips"):
+        fit_static_masks([], TRANSFORM)

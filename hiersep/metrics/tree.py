@@ -1,0 +1,110 @@
+"""Whether the outputs of a separator form a tree, whatever the truth is.
+
+In a hierarchy of sources a parent holds all that its children hold. Of the estimates one can ask, without a reference:
+in how many bins, and with how much of its energy, a child is louder than its parent; how far the sum of the children is
+from the parent; and how many outputs are next to nothing, which a network that gives up on a node yields.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from hiersep.metrics.ratios import SILENT_DB, ratio_db, relative_level_db
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hiersep.hierarchy import Hierarchy
+    from hiersep.models.path import Separation
+
+# What float32 may do to a product; no more is forgiven.
+_ROUNDING = 1e-6
+
+
+class TreeScores(NamedTuple):
+    """How far a batch of outputs is from a tree.
+
+    Attributes:
+        exceeding_bins: Share of the bins in which a node is louder than its parent, (batch, node).
+        exceeding_energy: Share of the node's energy that lies in those bins, (batch, node).
+        near_silent: Whether the output is silent next to the mixture (under -60 dB), (batch, node).
+        sum_error_db: Parent minus the sum of its children, in dB relative to the parent, (batch,) by the parent's id.
+    """
+
+    exceeding_bins: torch.Tensor
+    exceeding_energy: torch.Tensor
+    near_silent: torch.Tensor
+    sum_error_db: dict[str, torch.Tensor]
+
+
+def score_tree(separation: Separation, hierarchy: Hierarchy, nodes: Sequence[str]) -> TreeScores:
+    """Measure how far the outputs for nodes of a hierarchy are from a tree.
+
+    A node's parent is its nearest ancestor among `nodes`; the mixture if there is none. Sums are taken where all
+    children of a parent (the mixture is one) are among `nodes`: on a path, of single children only.
+
+    Args:
+        separation: A network's output.
+        hierarchy: The tree.
+        nodes: Ids of the outputs, in their order.
+
+    Raises:
+        HierarchyError: If a node is not known.
+    """
+    waveforms = separation.waveforms()
+    magnitudes = torch.cat([separation.spectrum[:, None], separation.masks * separation.spectrum[:, None]], dim=1).abs()
+    root = hierarchy.root.id
+    position = {root: 0, **{node: 1 + place for place, node in enumerate(nodes)}}
+    parents = [next(a for a in reversed(hierarchy.path(node)[:-1]) if a in position) for node in nodes]
+    bins, energy = exceedance(magnitudes[:, 1:], magnitudes[:, [position[parent] for parent in parents]])
+    signals = torch.cat([separation.mixture[:, None], waveforms], dim=1)
+    sums = {}
+    for parent in position:
+        children = [position[child] for child in hierarchy.node(parent).children if child in position]
+        if children and len(children) == len(hierarchy.node(parent).children):
+            sums[parent] = sum_error_db(signals[:, position[parent]], signals[:, children])
+    near_silent = ~(relative_level_db(waveforms, separation.mixture) > SILENT_DB)
+    return TreeScores(bins, energy, near_silent, sums)
+
+
+def exceedance(children: torch.Tensor, parents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Share of the bins in which a child is louder than its parent, and share of its energy that lies there.
+
+    Args:
+        children: Spectra or magnitudes of children.
+        parents: Those of the parent of each.
+
+    Returns:
+        Shares of bins and of energy, in [0, 1]. A silent child exceeds nothing.
+
+    Shape:
+        children, parents: (..., channel, freq, frame); output: (...) twice.
+
+    Example:
+        >>> share, energy = exceedance(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[1.0, 1.0]]]))
+        >>> share, energy
+        (tensor(0.5000), tensor(0.8000))
+    """
+    children, parents = children.abs(), parents.abs()
+    exceeds = children > parents * (1 + _ROUNDING)
+    power = children.square()
+    total = power.sum(dim=(-3, -2, -1))
+    energy = torch.where(exceeds, power, 0.0).sum(dim=(-3, -2, -1)) / total
+    return exceeds.to(power.dtype).mean(dim=(-3, -2, -1)), torch.where(total > 0, energy, 0.0)
+
+
+def sum_error_db(parents: torch.Tensor, children: torch.Tensor) -> torch.Tensor:
+    """Parent minus the sum of its children, in dB relative to the parent; the lower, the better they add up.
+
+    An explicit remainder is a child like any other.
+
+    Returns:
+        dB, within 120 dB of 0; NaN where the parent and the difference are silent.
+
+    Shape:
+        parents: (..., channel, time); children: (..., node, channel, time); output: (...).
+    """
+    difference = parents - children.sum(dim=-3)
+    return ratio_db(difference.square().sum(dim=(-2, -1)), parents.square().sum(dim=(-2, -1)))
