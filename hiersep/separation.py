@@ -94,7 +94,12 @@ class HierarchicalSeparator(nussl.separation.base.SeparationBase):
         """One nussl SoftMask per node, ``(freq, frame, channel)``, at the *network's* rate and STFT.
 
         Estimated on first use, over the whole mixture at once.
+
+        Raises:
+            ConfigError: If the network's masks are complex; nussl has no such masks.
         """
+        if self.model.network_config.mask == "complex":
+            raise ConfigError("result_masks: expected a network with real masks, got complex ones; use the estimates")
         if self._result_masks is None:
             samples, rate = self.audio_signal.audio_data, self.audio_signal.sample_rate
             mixture = torch.from_numpy(audio.resample(samples, rate, int(self.model.sample_rate)))

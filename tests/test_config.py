@@ -91,7 +91,7 @@ def test_the_command_line_overrides_the_file_and_the_last_word_holds(conf):
         ("base: gone.yml", "gone.yml: cannot be read (No such file or directory); check the path"),
         ("data:\n  foldr: x", "x.yml:2: unknown key 'foldr' in 'data'; did you mean 'folder'?"),
         ("training: {zzz: 1}", "x.yml:1: unknown key 'zzz' in 'training'"),
-        ("data: {folder: 3}", "x.yml:1: folder: expected text, got 3"),
+        ("data: {folder: 3}", "x.yml:1: folder: expected text or a list, each text, got 3"),
         ("data: {target: 3}", "x.yml:1: target: expected text or a list, each text, got 3"),
         ("data: {target: []}", "x.yml:1: target: expected text or a list, each text, got []"),
         ("data: {salient: guitar}", "x.yml:1: salient: expected a list, each text or null, got 'guitar'"),
@@ -105,7 +105,8 @@ def test_the_command_line_overrides_the_file_and_the_last_word_holds(conf):
         ("network: {constraint: mx}", "x.yml:1: constraint: expected none or max, got 'mx'; did you mean 'max'?"),
         (
             "training: {loss: negative_sn}",
-            "x.yml:1: loss: expected phase_sensitive_l1 or negative_snr, got 'negative_sn'; "
+            "x.yml:1: loss: expected phase_sensitive_l1 or negative_snr or negative_si_sdr or l1_multi_resolution, "
+            "got 'negative_sn'; "
             "did you mean 'negative_snr'?",
         ),
         (
@@ -185,7 +186,7 @@ def test_a_section_is_made_of_a_mapping_of_itself_or_of_nothing():
     assert SpectrumConfig.of(section.to_dict()) == section
     for content, message in (
         ({"layers": 2}, "layers: unknown key 'layers'; did you mean 'num_layers'?"),
-        ({"num_layers": "2"}, "num_layers: expected a whole number, got '2'"),
+        ({"num_layers": "2"}, "num_layers: expected a whole number or null, got '2'"),
         ({"num_layers": 0}, "network.num_layers: expected 1 to 64 layers, got 0"),
     ):
         with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
@@ -231,3 +232,11 @@ def test_there_are_recipes():
 @pytest.mark.parametrize("path", CONFS, ids=lambda path: f"{path.parts[-3]}/{path.stem}")
 def test_the_recipes_configurations_load(path):
     assert isinstance(load_experiment(path), ExperimentConfig)
+
+
+def test_the_papers_loss_and_complex_masks_are_refused_before_any_data_is_opened(tmp_path):
+    path = tmp_path / "x.yml"
+    path.write_text("network: {mask: complex, constraint: none}\n")
+    with pytest.raises(ConfigError, match="a loss on waveforms, as network"):
+        load_experiment(path)
+    assert load_experiment(path, ["--training.loss", "negative_snr"]).network.mask == "complex"

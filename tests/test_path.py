@@ -10,20 +10,29 @@ from helpers import noise, tone
 from hiersep.compat import asteroid
 from hiersep.errors import ConfigError, HierarchyError
 from hiersep.hierarchy import Hierarchy
+from hiersep.models import checkpoint
 from hiersep.models.path import PathSeparator
 
 PATH = ("strings_guitars_keyboards", "guitar", "clean_guitars")
-SIZES = {"hidden_size": 6, "num_layers": 2}
 SPECTRUM = {"n_fft": 64, "hop_length": 32}
 
-
-KINDS = {"none": {"constraint": "none"}, "max": {"constraint": "max"}, "skip": {"constraint": "max", "skip": True}}
+LSTM = {"hidden_size": 6, "num_layers": 2}
+BANDS = {"backbone": "bandsplit", "width": 8, "hidden_size": 8, "num_layers": 2, "num_heads": 2, "num_bands": 6}
+KINDS = {
+    "none": {**LSTM, "constraint": "none"},
+    "max": {**LSTM, "constraint": "max"},
+    "skip": {**LSTM, "skip": True},
+    "complex": {**LSTM, "constraint": "none", "mask": "complex"},
+    "tdconvnet": {"backbone": "tdconvnet", "width": 6, "hidden_size": 8, "num_layers": 3, "num_repeats": 2},
+    "dprnn": {"backbone": "dprnn", "width": 6, "hidden_size": 6, "num_repeats": 2, "chunk_size": 8},
+    "bandsplit": BANDS,
+    "complex bandsplit": {**BANDS, "constraint": "none", "mask": "complex"},
+}
 
 
 def make(nodes=PATH, *, kind="max", spectrum=SPECTRUM, seed=0):
     torch.manual_seed(seed)
-    sizes = {**SIZES, **KINDS[kind]}
-    return PathSeparator("slakh_ismir2020", nodes, sample_rate=8000, spectrum=spectrum, network=sizes).eval()
+    return PathSeparator("slakh_ismir2020", nodes, sample_rate=8000, spectrum=spectrum, network=KINDS[kind]).eval()
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +105,37 @@ def test_a_constrained_parent_holds_at_least_the_energy_of_its_child_in_every_bi
     separation = models["max"].separate_batch(mixture)
     magnitudes = (separation.masks * separation.spectrum[:, None]).abs()
     assert (magnitudes[:, :-1] >= magnitudes[:, 1:]).all()
+
+
+@pytest.mark.parametrize("kind", ["none", "complex"])
+def test_the_head_gives_levels_then_bins_then_the_parts_of_a_complex_number(kind, mixture):
+    model = make(kind=kind)
+    torch.nn.init.zeros_(model.head.weight)
+    with torch.no_grad():
+        model.head.bias.copy_(torch.linspace(-3, 3, len(model.head.bias)))
+    parts = model.head.bias.detach().view(3, 33, -1)
+    expected = torch.complex(*parts.unbind(-1)) if kind == "complex" else parts[..., 0].sigmoid()
+    separation = model.separate_batch(mixture)
+    assert separation.masks.shape == (2, 3, 2, *separation.spectrum.shape[2:])
+    torch.testing.assert_close(separation.masks, expected[:, None, :, None].expand_as(separation.masks))
+
+
+def test_complex_masks_turn_the_phase_of_the_mixture(mixture):
+    model = make(kind="complex")
+    torch.nn.init.zeros_(model.head.weight)
+    with torch.no_grad():
+        model.head.bias.copy_(torch.tensor([0.0, 2.0]).repeat(3 * 33))  # real and imaginary part
+    expected = model.stft.inverse(2j * model.stft(mixture), mixture.shape[-1])
+    for level in model(mixture).unbind(dim=1):
+        torch.testing.assert_close(level, expected, atol=1e-6, rtol=0)
+
+
+def test_only_the_network_of_complex_masks_sees_the_phase(models, mixture):
+    for kind, model in models.items():
+        spectrum = model.stft(mixture)
+        turned = spectrum * torch.polar(torch.ones(33), torch.linspace(0, 3, 33))[:, None]
+        masks, same = model.estimate_masks(spectrum), model.estimate_masks(turned)
+        assert torch.allclose(masks, same, atol=1e-5) == ("complex" not in kind), kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -195,6 +235,29 @@ def test_asteroids_serialize_and_from_pretrained_make_the_same_network(models, m
     assert again.sample_rate == 8000
     assert again.in_channels == 1
     torch.testing.assert_close(again(mixture), model(mixture), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_comes_back_from_its_checkpoint(models, kind, mixture, tmp_path):
+    checkpoint.save(models[kind], tmp_path / "best.safetensors")
+    again = checkpoint.from_pretrained(tmp_path / "best.safetensors")
+    assert again.network_config == models[kind].network_config
+    torch.testing.assert_close(again(mixture), models[kind](mixture), atol=0, rtol=0)
+
+
+def test_a_network_saved_before_there_was_a_choice_of_backbones_still_loads():
+    saved = {"hidden_size": 6, "num_layers": 1, "dropout": 0.3, "skip": False, "constraint": "none"}
+    model = PathSeparator("slakh_ismir2020", PATH, spectrum=SPECTRUM, network=saved)
+    assert model.network_config.backbone == "blstm"
+    assert saved.items() <= model.network_config.to_dict().items()
+    lstm = [f"{part}_l0{way}" for way in ("", "_reverse") for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    norm = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+    assert [*model.state_dict()] == [
+        *(f"norm.{name}" for name in norm),
+        *(f"backbone.lstm.{name}" for name in lstm),
+        "head.weight",
+        "head.bias",
+    ]
 
 
 def test_the_arguments_are_json_and_make_the_network_again(models):

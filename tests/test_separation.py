@@ -163,6 +163,16 @@ def test_a_new_mixture_replaces_what_the_last_one_left(mixture):
     assert [estimate.signal_length for estimate in again] == [mixture.signal_length] * 3
 
 
+def test_complex_masks_separate_but_are_no_soft_masks():
+    sizes = {**SIZES, "mask": "complex", "constraint": "none"}
+    model = PathSeparator("slakh_ismir2020", PATH, spectrum={"n_fft": 256, "hop_length": 128}, network=sizes).eval()
+    signal = nussl.AudioSignal(audio_data_array=noise(1, rate=RATE), sample_rate=RATE)
+    separator = HierarchicalSeparator(signal, model)
+    assert len(separator()) == len(PATH)
+    with pytest.raises(ConfigError, match="real masks, got complex ones"):
+        _ = separator.result_masks
+
+
 def test_the_result_masks_are_soft_masks_that_obey_the_constraint(mixture):
     masks = HierarchicalSeparator(mixture, network).result_masks
     assert [type(mask) for mask in masks] == [nussl.core.masks.SoftMask] * 3

@@ -1,7 +1,8 @@
 """The source-specific separator (SSS): the nodes of one path, coarse to fine, from one network.
 
-Log-magnitude spectrum, batch normalisation, a recurrent stack, and a fully connected layer with a sigmoid that gives
-one mask per level; the hierarchical constraint makes every level the running maximum of those below it.
+Log-magnitude spectrum, batch normalisation, a backbone (the paper's is a recurrent stack), and a fully connected layer
+with a sigmoid that gives one mask per level; the hierarchical constraint makes every level the running maximum of those
+below it. Masks may also be complex, without bound or constraint; the backbone then sees the mixture's phase as well.
 
 Reference:
     Manilow, Wichern, Le Roux, "Hierarchical Musical Instrument Separation", ISMIR 2020.
@@ -19,7 +20,7 @@ from hiersep.config import NetworkConfig, SpectrumConfig
 from hiersep.errors import ConfigError
 from hiersep.hierarchy import Hierarchy
 from hiersep.models import checkpoint
-from hiersep.models.backbones import BLSTM
+from hiersep.models.backbones import make_backbone
 from hiersep.models.constraints import running_maximum
 from hiersep.stft import STFT
 
@@ -35,7 +36,7 @@ class Separation(NamedTuple):
 
     Shape:
         mixture: (batch, channel, time); spectrum: (batch, channel, freq, frame), complex;
-        masks: (batch, node, channel, freq, frame).
+        masks: (batch, node, channel, freq, frame), real or complex.
     """
 
     mixture: torch.Tensor
@@ -62,7 +63,7 @@ class PathSeparator(asteroid.models.BaseModel):
         nodes: Ids of one or several nodes on one path below the root, coarse to fine.
         sample_rate: Rate of the waveforms in Hz.
         spectrum: The STFT's sizes.
-        network: The recurrent stack's sizes, and the constraint.
+        network: The backbone and its sizes, the kind of mask, and the constraint.
 
     Shape:
         forward: (batch, channel, time) -> (batch, node, channel, time).
@@ -95,32 +96,48 @@ class PathSeparator(asteroid.models.BaseModel):
         self.nodes = _checked_path(self.hierarchy, nodes)
         self.spectrum_config = SpectrumConfig.of(spectrum)
         self.network_config = NetworkConfig.of(network)
-        sizes = self.network_config
         self.stft = STFT(self.spectrum_config.n_fft, self.spectrum_config.hop_length)
         self.norm = nn.BatchNorm1d(self.stft.n_freq)
-        self.backbone = BLSTM(
-            self.stft.n_freq,
-            hidden_size=sizes.hidden_size,
-            num_layers=sizes.num_layers,
-            dropout=sizes.dropout,
-            skip=sizes.skip,
+        self.backbone = make_backbone(
+            self.network_config,
+            n_freq=self.stft.n_freq,
+            sample_rate=sample_rate,
+            channels=1 if self.network_config.mask == "real" else 3,
         )
-        self.head = nn.Linear(self.backbone.output_size, len(self.nodes) * self.stft.n_freq)
+        self.head = nn.Linear(self.backbone.output_size, len(self.nodes) * self.stft.n_freq * self._parts)
+
+    @property
+    def _parts(self) -> int:
+        """Numbers that make a mask's value."""
+        return 1 if self.network_config.mask == "real" else 2
 
     def estimate_masks(self, spectrum: torch.Tensor) -> torch.Tensor:
-        """Estimate a mask in [0, 1] per node.
+        """Estimate a mask per node: real in [0, 1], or complex.
 
         Shape:
             spectrum: (batch, channel, freq, frame), complex; output: (batch, node, channel, freq, frame).
         """
         batch, channels, n_freq, frames = spectrum.shape
-        magnitude = spectrum.abs().flatten(0, 1)  # (batch * channel, freq, frame)
-        features = self.norm(20 * torch.log10(magnitude.clamp(min=_FLOOR)))
-        hidden = self.backbone(features[:, None])  # (batch * channel, frame, hidden)
-        masks = torch.sigmoid(self.head(hidden))  # (batch * channel, frame, node * freq)
-        masks = masks.view(batch, channels, frames, len(self.nodes), n_freq)
-        masks = masks.permute(0, 3, 1, 4, 2)  # (batch, node, channel, freq, frame)
+        hidden = self.backbone(self._features(spectrum.flatten(0, 1)))  # (batch * channel, frame, hidden)
+        parts = self.head(hidden).view(batch, channels, frames, len(self.nodes), n_freq, self._parts)
+        parts = parts.permute(0, 3, 1, 4, 2, 5)  # (batch, node, channel, freq, frame, part)
+        if self.network_config.mask == "complex":
+            return torch.view_as_complex(parts)
+        masks = torch.sigmoid(parts[..., 0])
         return running_maximum(masks) if self.network_config.constraint == "max" else masks
+
+    def _features(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Give the normalised level in dB and, for complex masks, the real and imaginary part of the phase's factor.
+
+        Shape:
+            spectrum: (item, freq, frame), complex; output: (item, 1 or 3, freq, frame).
+        """
+        magnitude = spectrum.abs().clamp(min=_FLOOR)
+        level = self.norm(20 * torch.log10(magnitude))[:, None]  # (item, 1, freq, frame)
+        if self.network_config.mask == "real":
+            return torch.as_tensor(level)
+        phase = torch.view_as_real(spectrum / magnitude).movedim(-1, 1)  # (item, 2, freq, frame), each in [-1, 1]
+        return torch.cat([level, phase], dim=1)
 
     def separate_batch(self, mixture: torch.Tensor) -> Separation:
         """Estimate masks for a batch of mixtures and keep all that losses and metrics need.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from hiersep.models.backbones.base import Backbone, frame_vectors
 
-class BLSTM(nn.Module):
+
+class BLSTM(Backbone):
     """Bidirectional LSTM over frames; a condition is concatenated to every frame's features.
 
     With `skip`, a fully connected layer, batch normalisation and tanh stand before the stack, and what they give is
@@ -59,10 +61,7 @@ class BLSTM(nn.Module):
 
     def forward(self, features: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
         """Run the stack; shapes as the class says."""
-        frames = features.flatten(1, 2).transpose(1, 2)  # (batch, frame, channel * freq)
-        if condition is not None:
-            repeated = condition[:, None].expand(-1, frames.shape[1], -1)  # (batch, frame, condition)
-            frames = torch.cat([frames, repeated], dim=-1)
+        frames = frame_vectors(features, condition)
         if self.projection is None:
             return torch.as_tensor(self.lstm(frames)[0])
         projected = self.norm(self.projection(frames).transpose(1, 2)).tanh().transpose(1, 2)

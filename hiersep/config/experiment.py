@@ -1,0 +1,129 @@
+"""A whole experiment, read from files and the words of a command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hiersep import strict_yaml
+from hiersep.config.network import NetworkConfig
+from hiersep.config.sections import (
+    DataConfig,
+    EvaluationConfig,
+    RenderConfig,
+    Section,
+    SpectrumConfig,
+    TrainingConfig,
+)
+from hiersep.errors import ConfigError, near_miss
+from hiersep.typed import Entries, build, expect
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+_MAX_BASES = 10
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """All of an experiment."""
+
+    render: RenderConfig = field(default_factory=RenderConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    spectrum: SpectrumConfig = field(default_factory=SpectrumConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        expect(
+            self.network.mask == "real" or self.training.loss != "phase_sensitive_l1",
+            "training.loss",
+            "a loss on waveforms, as network.mask is complex and the paper's target is real",
+            self.training.loss,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Sections as plain mappings."""
+        return dataclasses.asdict(self)
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "render": RenderConfig,
+    "data": DataConfig,
+    "spectrum": SpectrumConfig,
+    "network": NetworkConfig,
+    "training": TrainingConfig,
+    "evaluation": EvaluationConfig,
+}
+
+
+def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """Read an experiment.
+
+    Args:
+        path: YAML file.
+        overrides: Words of a command line: ``--section.key value`` or ``--section.key=value``.
+
+    Raises:
+        ConfigError: If a file cannot be read, a key is unknown, or a value has the wrong type or range.
+    """
+    entries = _read_entries(Path(path), [])
+    entries.update(_parse_overrides(overrides))
+    grouped: dict[str, Entries] = {name: {} for name in SECTIONS}
+    for dotted, entry in entries.items():
+        section, key = dotted.split(".", 1)
+        grouped[section][key] = entry
+    return ExperimentConfig(**{name: build(cls, grouped[name], name) for name, cls in SECTIONS.items()})
+
+
+def as_yaml(config: ExperimentConfig) -> str:
+    """Write an experiment with every value spelled out, as `load_experiment` reads it."""
+    return strict_yaml.dump(config.to_dict())
+
+
+def _read_entries(path: Path, seen: list[Path]) -> Entries:
+    if path.resolve() in seen or len(seen) >= _MAX_BASES:
+        raise ConfigError(f"{path}: 'base' leads in a circle, or through more than {_MAX_BASES} files")
+    content = strict_yaml.read(path)
+    if not isinstance(content, dict):
+        got = "a list" if isinstance(content, list) else repr(content)
+        raise ConfigError(f"{path}: expected sections ({', '.join(SECTIONS)}), got {got}")
+    entries: Entries = {}
+    for name, section in content.items():
+        place = strict_yaml.place(str(path), content, name)
+        if name == "base":
+            if not isinstance(section, str):
+                raise ConfigError(f"{place}: expected the name of a file as 'base', got {section!r}")
+            entries = {**_read_entries(path.parent / section, [*seen, path.resolve()]), **entries}
+        elif name not in SECTIONS:
+            raise ConfigError(f"{place}: unknown section '{name}'{near_miss(name, SECTIONS)}")
+        elif not isinstance(section, dict):
+            raise ConfigError(f"{place}: expected settings under '{name}', got {section!r}")
+        else:
+            for key, value in section.items():
+                entries[f"{name}.{key}"] = (value, strict_yaml.place(str(path), section, key))
+    return entries
+
+
+def _parse_overrides(words: Sequence[str]) -> Entries:
+    entries: Entries = {}
+    remaining = list(words)
+    while remaining:
+        option = remaining.pop(0)
+        if not option.startswith("--"):
+            raise ConfigError(f"unexpected argument '{option}'; a setting is changed by --section.key VALUE")
+        name, has_value, value = option[2:].partition("=")
+        if "." not in name or name.split(".", 1)[0] not in SECTIONS:
+            known = [f"{section}.{f.name}" for section, cls in SECTIONS.items() for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+            raise ConfigError(f"unknown option '--{name}'{near_miss(name, known)}")
+        if not has_value:
+            if not remaining:
+                raise ConfigError(f"--{name}: expected a value after it, got none")
+            value = remaining.pop(0)
+        # As the value of a key: on its own, `null` would be an empty document.
+        entries[name] = (strict_yaml.load(f"value: {value}", f"--{name}")["value"], f"--{name}")
+    return entries

@@ -1,0 +1,101 @@
+"""The network of an experiment: which backbone, how large, which masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hiersep.config.sections import Section
+from hiersep.typed import expect
+
+# What each backbone reads of the network's sizes, and its own for those that are left out: its paper's or asteroid's;
+# but a small one for ``bandsplit`` (docs/training.md has a large one too).
+BACKBONE_SIZES: dict[str, dict[str, Any]] = {
+    "blstm": {"hidden_size": 600, "num_layers": 4, "dropout": 0.3, "skip": False},
+    "tdconvnet": {"width": 128, "hidden_size": 512, "num_layers": 8, "num_repeats": 3, "kernel_size": 3},
+    "dprnn": {"width": 128, "hidden_size": 128, "num_repeats": 6, "chunk_size": 100},
+    "bandsplit": {"width": 64, "hidden_size": 256, "num_layers": 4, "num_heads": 4, "num_bands": 32, "dropout": 0.1},
+}
+
+
+@dataclass(frozen=True)
+class NetworkConfig(Section):
+    """The masking network; the defaults are the paper's.
+
+    A size that is None becomes the backbone's own, of `BACKBONE_SIZES`, where the backbone reads it.
+
+    Attributes:
+        backbone: The network between features and masks.
+        hidden_size: Units per direction of an LSTM (``blstm``, ``dprnn``); channels inside a block (``tdconvnet``);
+            units of the feed-forward networks (``bandsplit``).
+        num_layers: LSTM layers; blocks of a repeat (``tdconvnet``); pairs of blocks (``bandsplit``).
+        dropout: Probability between LSTM layers; in the blocks (``bandsplit``).
+        skip: Lead each frame's features around the LSTM as well, as open-unmix does; learns faster on little data.
+        width: Channels between blocks (``tdconvnet``, ``dprnn``); dimensions of a band (``bandsplit``).
+        num_repeats: Repeats of the blocks (``tdconvnet``); pairs of LSTMs (``dprnn``).
+        kernel_size: Taps of the convolutions in time (``tdconvnet``).
+        chunk_size: Frames of a chunk (``dprnn``).
+        num_heads: Heads of the attention (``bandsplit``).
+        num_bands: Bands of the spectrum (``bandsplit``).
+        mask: ``real`` masks lie in [0, 1]; ``complex`` ones change the phase too, and have no bound.
+        constraint: ``max`` makes every level the running maximum of those below it; for real masks.
+    """
+
+    backbone: Literal["blstm", "tdconvnet", "dprnn", "bandsplit"] = "blstm"
+    hidden_size: int | None = None
+    num_layers: int | None = None
+    dropout: float | None = None
+    skip: bool | None = None
+    width: int | None = None
+    num_repeats: int | None = None
+    kernel_size: int | None = None
+    chunk_size: int | None = None
+    num_heads: int | None = None
+    num_bands: int | None = None
+    mask: Literal["real", "complex"] = "real"
+    constraint: Literal["none", "max"] = "max"
+
+    def __post_init__(self) -> None:
+        own = BACKBONE_SIZES[self.backbone]
+        for name in sorted({name for sizes in BACKBONE_SIZES.values() for name in sizes}):
+            if name not in own:
+                expect(
+                    getattr(self, name) is None,
+                    f"network.{name}",
+                    f"null, as the backbone {self.backbone} reads only {', '.join(own)}",
+                    getattr(self, name),
+                )
+            elif getattr(self, name) is None:
+                object.__setattr__(self, name, own[name])  # the dataclass is frozen; this is its making
+        self._check_ranges()
+        expect(
+            self.mask == "real" or self.constraint == "none",
+            "network.constraint",
+            "none with complex masks, which have no maximum",
+            self.constraint,
+        )
+
+    def _check_ranges(self) -> None:
+        limits = {
+            "hidden_size": (16384, "units"),
+            "num_layers": (64, "layers"),
+            "width": (16384, "channels"),
+            "num_repeats": (64, "repeats"),
+            "num_heads": (256, "heads"),
+            "num_bands": (1024, "bands"),
+        }
+        for name, (most, unit) in limits.items():
+            size = getattr(self, name)
+            expect(size is None or 0 < size <= most, f"network.{name}", f"1 to {most} {unit}", size)
+        taps = 1 if self.kernel_size is None else self.kernel_size
+        frames = 2 if self.chunk_size is None else self.chunk_size
+        expect(taps % 2 == 1 and 0 < taps < 100, "network.kernel_size", "an odd number of taps, 1 to 99", taps)
+        expect(frames % 2 == 0 and 0 < frames <= 10000, "network.chunk_size", "an even number, 2 to 10000", frames)
+        expect(0 <= (self.dropout or 0) < 1, "network.dropout", "a probability in [0, 1)", self.dropout)
+        if self.width and self.num_heads:
+            expected = f"an even number for each of {self.num_heads} heads"
+            expect(self.width % (2 * self.num_heads) == 0, "network.width", expected, self.width)
+
+    def sizes(self) -> dict[str, Any]:
+        """Give the sizes that the backbone reads, by name."""
+        return {name: getattr(self, name) for name in BACKBONE_SIZES[self.backbone]}

@@ -1,0 +1,201 @@
+"""The sections of an experiment, but for the network: what to render, learn from, train and score."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from hiersep.typed import build, expect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
+
+
+class Section:
+    """What the sections share: made of a mapping, checked when made."""
+
+    @classmethod
+    def of(cls, content: Self | Mapping[str, Any] | None) -> Self:
+        """Make the section of itself, of a mapping, or of nothing but defaults.
+
+        Raises:
+            ConfigError: If a key is unknown, or a value has the wrong type or range.
+        """
+        if isinstance(content, cls):
+            return content
+        return build(cls, {key: (value, key) for key, value in dict(content or {}).items()})  # type: ignore[arg-type,no-any-return]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings as a plain mapping."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
+
+
+@dataclass(frozen=True)
+class RenderConfig(Section):
+    """What to render into ``data.folder``, for recipes that bring no data; `hiersep.render` says what each means."""
+
+    tracks: int = 100
+    seed: int = 0
+    splits: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
+    midi: str | None = None
+    soundfonts: list[str] | None = None
+    test_soundfonts: list[str] | None = None
+    effects: bool = False
+    duration: float = 60.0
+    format: Literal["flac", "wav"] = "flac"
+
+
+@dataclass(frozen=True)
+class DataConfig(Section):
+    """What to learn from.
+
+    Attributes:
+        folder: A data set that `open_dataset` recognises, or several, of which each mixture takes one.
+        splits: A published table of splits that the data set's reader knows; null takes the folders as they are.
+        weights: How often each of several data sets is drawn; null: all alike.
+        hierarchy: Shipped name or file.
+        target: A node, of which the whole path below the root is learned; or a list of nodes of one path.
+        salient: Nodes of which one must sound in every clip; default: the target.
+        duration: Length of a clip in seconds.
+        sample_rate: In Hz.
+        mixing: How mixtures of several songs are made: every part from another song, or by a file of distributions.
+        incoherent: Share of the training mixtures that are made so; null: none if `mixing` is ``coherent``, else all.
+        gain_db: Stems of a training mixture are turned up or down by at most this, at random.
+        augment: Share of the stems of training mixtures that are augmented.
+        silent: Share of the clips in which the target is silent.
+        alone: Of the other clips, share in which the target has no salient sibling; null: as it comes.
+        balanced: Draw a target first, then a track, then a window.
+        remove: What is taken from training tracks: ``all`` labels or those of the ``leaf``; null: nothing.
+        remove_fraction: Share of the tracks from which it is taken.
+        strict: Make unclaimed stems, and whatever is mended or left out, an error.
+        num_train: Mixtures of a training epoch.
+        num_validation: Mixtures of the validation set, fixed.
+    """
+
+    folder: str | list[str] = "data"
+    splits: str | list[str | None] | None = None
+    weights: list[float] | None = None
+    hierarchy: str = "slakh_ismir2020"
+    target: str | list[str] = "clean_guitars"
+    salient: list[str] | None = None
+    duration: float = 10.0
+    sample_rate: int = 16000
+    mixing: str = "coherent"
+    incoherent: float | None = None
+    gain_db: float = 0.0
+    augment: float = 0.0
+    silent: float = 0.0
+    alone: float | None = None
+    balanced: bool = False
+    remove: Literal["all", "leaf"] | None = None
+    remove_fraction: float = 0.5
+    strict: bool = False
+    num_train: int = 10000
+    num_validation: int = 5000
+
+    def __post_init__(self) -> None:
+        expect(0 < self.duration <= 600, "data.duration", "more than 0, at most 600 seconds", self.duration)
+        expect(4000 <= self.sample_rate <= 192000, "data.sample_rate", "4000 to 192000 Hz", self.sample_rate)
+        for name in ("incoherent", "augment", "silent", "alone", "remove_fraction"):
+            expect(0 <= (getattr(self, name) or 0) <= 1, f"data.{name}", "a share in [0, 1]", getattr(self, name))
+        expect(0 <= self.gain_db <= 60, "data.gain_db", "0 to 60 dB", self.gain_db)
+        for name in ("num_train", "num_validation"):
+            expect(getattr(self, name) > 0, f"data.{name}", "a positive number of mixtures", getattr(self, name))
+
+
+@dataclass(frozen=True)
+class SpectrumConfig(Section):
+    """Sizes of the STFT, in samples; the window is the square root of Hann's."""
+
+    n_fft: int = 1024
+    hop_length: int = 512
+
+    def __post_init__(self) -> None:
+        expect(16 <= self.n_fft <= 65536, "spectrum.n_fft", "16 to 65536 samples", self.n_fft)
+        expect(
+            0 < self.hop_length <= self.n_fft // 2,
+            "spectrum.hop_length",
+            "1 to half of n_fft samples",
+            self.hop_length,
+        )
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Section):
+    """How to learn; the defaults are the paper's.
+
+    Attributes:
+        loss: ``phase_sensitive_l1`` (the paper's), or one on waveforms: ``negative_snr``, ``negative_si_sdr``,
+            ``l1_multi_resolution``; `hiersep.losses` says what each means.
+        batch_size: Mixtures per step.
+        max_epochs: Epochs at most.
+        max_minutes: Wall-clock limit; None for none.
+        learning_rate: Of Adam.
+        schedule: ``plateau`` (the paper's) halves the learning rate when the validation loss stops falling; ``cosine``
+            lets it fall to 0 over all epochs, for a training whose length is fixed beforehand.
+        patience: Epochs without a better validation loss before ``plateau`` halves.
+        clip_percentile: AutoClip's percentile of gradient norms.
+        num_workers: Processes that make mixtures; 0 makes them in the training process.
+        device: Lightning's accelerator: ``auto``, ``cpu``, ``gpu``, ``mps``.
+        seed: Of all draws.
+    """
+
+    loss: Literal["phase_sensitive_l1", "negative_snr", "negative_si_sdr", "l1_multi_resolution"] = "phase_sensitive_l1"
+    batch_size: int = 25
+    max_epochs: int = 100
+    max_minutes: float | None = None
+    learning_rate: float = 1e-4
+    schedule: Literal["plateau", "cosine"] = "plateau"
+    patience: int = 5
+    clip_percentile: float = 10.0
+    num_workers: int = 2
+    device: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    seed: int = 588
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_epochs"):
+            expect(getattr(self, name) > 0, f"training.{name}", "a positive number", getattr(self, name))
+        expect(0 < self.learning_rate < 1, "training.learning_rate", "between 0 and 1", self.learning_rate)
+        expect(self.patience >= 0, "training.patience", "0 or more epochs", self.patience)
+        expect(
+            0 < self.clip_percentile <= 100,
+            "training.clip_percentile",
+            "a percentile in (0, 100]",
+            self.clip_percentile,
+        )
+        expect(0 <= self.num_workers <= 256, "training.num_workers", "0 to 256 processes", self.num_workers)
+        expect(self.seed >= 0, "training.seed", "0 or more", self.seed)
+        expect(
+            self.max_minutes is None or self.max_minutes > 0,
+            "training.max_minutes",
+            "more than 0",
+            self.max_minutes,
+        )
+
+
+@dataclass(frozen=True)
+class EvaluationConfig(Section):
+    """What to score.
+
+    Attributes:
+        split: Where the clips come from.
+        num_test: Clips at most.
+        num_static: Training clips that the static masks are fitted on.
+        duration: Length of a clip in seconds.
+        seed: Fixes the clips.
+    """
+
+    split: str = "test"
+    num_test: int = 3000
+    num_static: int = 200
+    duration: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("num_test", "num_static"):
+            expect(getattr(self, name) > 0, f"evaluation.{name}", "a positive number of clips", getattr(self, name))
+        expect(0 < self.duration <= 600, "evaluation.duration", "more than 0, at most 600 seconds", self.duration)
+        expect(self.seed >= 0, "evaluation.seed", "0 or more", self.seed)
