@@ -22,6 +22,8 @@ INSTALL_REQUIRES = [
     "scipy>=1.12",  # spectrograms of the pictures (ShortTimeFFT); BSD
     "soundfile>=0.12",  # reading and writing audio; BSD
     "soxr>=0.3",  # resampling; LGPL-2.1
+    "stempeg>=0.2.4",  # the streams of MUSDB18's .stem.mp4; MIT
+    "musdb>=0.4",  # MUSDB18's streams, names and validation songs; MIT
     "pyyaml>=6.0",  # hierarchies, configurations, Slakh's metadata; MIT
     "joblib>=1.3",  # parallel work over files; BSD
     "tqdm>=4.60",  # progress with time left; MPL-2.0 and MIT
@@ -39,7 +41,7 @@ EXTRAS_REQUIRE = {
     ],
     # hiersep calls it and does not contain it; who passes both on together does so under GPL-3.0.
     "effects": [
-        "pedalboard>=0.9",  # drive, equalisation, compression and room of rendered stems; GPL-3.0
+        "pedalboard>=0.9",  # drive, equalisation, compression and room of rendered and augmented stems; GPL-3.0
     ],
     "app": [
         "gradio>=5",  # the browser app; Apache-2.0
@@ -54,6 +56,8 @@ EXTRAS_REQUIRE = {
         "types-PyYAML",
         "codespell>=2.3",
         "yamllint>=1.35",
+        "dask>=2024.1",  # measuring spread over machines is tested on its local cluster; BSD
+        "distributed>=2024.1",  # the cluster; BSD
         "pre-commit>=3.7",
         "wheel",
     ],
@@ -79,7 +83,10 @@ setup(
     # The shipped trees lie at the top level of the repository and are installed inside the package.
     packages=[*find_packages(include=["hiersep", "hiersep.*"]), "hiersep.hierarchies"],
     package_dir={"hiersep.hierarchies": "hierarchies"},
-    package_data={"hiersep": ["py.typed", "render/composer/*.yaml"], "hiersep.hierarchies": ["*.yaml"]},
+    package_data={
+        "hiersep": ["py.typed", "data/readers/*.json", "render/composer/*.yaml"],
+        "hiersep.hierarchies": ["*.yaml"],
+    },
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
     entry_points={"console_scripts": ["hiersep = hiersep.cli:main"]},

@@ -1,12 +1,14 @@
 """The only door for audio: read, write, resample and measure it.
 
-Arrays are float32, ``(channel, time)``, full scale 1.0 = 0 dBFS. Reading goes through libsndfile, resampling
-through soxr, loudness through pyloudnorm (ITU-R BS.1770-4).
+Arrays are float32, ``(channel, time)``, full scale 1.0 = 0 dBFS. Reading goes through libsndfile, and for a stream of
+a container of several (``.stem.mp4``) through stempeg and ffmpeg; resampling through soxr, loudness through pyloudnorm
+(ITU-R BS.1770-4).
 """
 
 from __future__ import annotations
 
 import math
+import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 STEPS = {"PCM_16": 2**15, "PCM_24": 2**23}  # of integer formats, up to full scale
 SUFFIXES = (".wav", ".flac", ".ogg", ".aiff", ".aif", ".mp3")
+_CODEC_FRAMES = 4096  # that a codec may withhold at an end; whoever misses more is damaged
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class AudioInfo:
         return self.frames / self.sample_rate
 
 
-def _unreadable(path: Path, reason: object) -> DataError:
+def _unreadable(path: Path, reason: object, stream: int | None = None) -> DataError:
     if path.is_dir():
         return DataError(f"{path}: expected an audio file, got a folder; name the file in it")
     if not path.exists():
@@ -50,6 +53,8 @@ def _unreadable(path: Path, reason: object) -> DataError:
     if path.stat().st_size == 0:
         return DataError(f"{path}: expected audio, got an empty file (0 bytes)")
     detail = str(reason).strip().rstrip(".").removeprefix(f"Error opening {str(path)!r}: ")
+    if stream is not None:
+        return DataError(f"{path}: expected audio in stream {stream} that ffmpeg reads, got none or damaged ({detail})")
     return DataError(
         f"{path}: expected audio that libsndfile reads (wav, flac, ogg, mp3), got something else or "
         f"a damaged file ({detail}); "
@@ -57,12 +62,18 @@ def _unreadable(path: Path, reason: object) -> DataError:
     )
 
 
-def info(path: str | os.PathLike[str]) -> AudioInfo:
+def info(path: str | os.PathLike[str], *, stream: int | None = None) -> AudioInfo:
     """Read the header of an audio file.
 
+    Args:
+        path: Any format that libsndfile reads; with `stream`, that ffmpeg reads.
+        stream: Number of the audio stream, from 0, in a container that holds several.
+
     Raises:
-        DataError: If it is missing, empty or not audio.
+        DataError: If it is missing, empty or not audio, or has no such stream.
     """
+    if stream is not None:
+        return _probe(Path(path), stream)[1]
     import soundfile
 
     try:
@@ -72,13 +83,17 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
     return AudioInfo(header.frames, header.samplerate, header.channels)
 
 
-def read(path: str | os.PathLike[str], *, start: int = 0, frames: int = -1) -> tuple[Audio, int]:
+def read(
+    path: str | os.PathLike[str], *, start: int = 0, frames: int = -1, stream: int | None = None
+) -> tuple[Audio, int]:
     """Read a file, or an excerpt of it.
 
     Args:
-        path: Any format that libsndfile reads.
+        path: Any format that libsndfile reads; with `stream`, that ffmpeg reads.
         start: First frame, at the file's own rate.
         frames: Number of frames; -1 reads to the end. What lies past the end is not padded.
+        stream: Number of the audio stream, from 0, in a container that holds several. It is decoded from its
+            beginning, wherever the excerpt lies.
 
     Returns:
         The samples, float32, and the sample rate in Hz.
@@ -87,8 +102,11 @@ def read(path: str | os.PathLike[str], *, start: int = 0, frames: int = -1) -> t
         output: (channel, time).
 
     Raises:
-        DataError: If the file is missing, empty, not audio, or holds NaN or infinity.
+        DataError: If the file is missing, empty, not audio, has no such stream, is cut short (a stream), or holds NaN
+            or infinity.
     """
+    if stream is not None:
+        return _read_stream(Path(path), stream, start, frames)
     import soundfile
 
     try:
@@ -101,6 +119,69 @@ def read(path: str | os.PathLike[str], *, start: int = 0, frames: int = -1) -> t
     if not np.isfinite(samples).all():
         raise DataError(f"{path}: expected finite samples, got NaN or infinity; repair or leave out the file")
     return np.ascontiguousarray(samples.T), int(sample_rate)  # (channel, time)
+
+
+def need_ffmpeg(path: str | os.PathLike[str]) -> None:
+    """Make sure that the programs are there that read a stream of a container.
+
+    Args:
+        path: What they are needed for.
+
+    Raises:
+        DataError: If ffmpeg or ffprobe is not installed.
+    """
+    missing = [program for program in ("ffmpeg", "ffprobe") if shutil.which(program) is None]
+    if missing:
+        raise DataError(
+            f"{path}: expected {' and '.join(missing)} to read its streams, found none; install ffmpeg, for example "
+            "with `apt-get install ffmpeg`"
+        )
+
+
+def _probe(path: Path, stream: int) -> tuple[Any, AudioInfo]:
+    """Read the header of a container, as a `stempeg.Info`, and what it says of a stream."""
+    need_ffmpeg(path)
+    import ffmpeg
+    import stempeg
+
+    place = str(path.absolute())  # a name such as concat:a or -i would be taken for more than a file
+    try:
+        header = stempeg.Info(place)
+        if not 0 <= stream < header.nb_audio_streams:
+            raise DataError(f"{path}: expected an audio stream {stream}, got {header.nb_audio_streams} streams, from 0")
+        rate = header.sample_rate(stream)
+        return header, AudioInfo(round(header.duration(stream) * rate), rate, header.channels(stream))
+    except (ffmpeg.Error, OSError, KeyError) as error:
+        lines = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()
+        reason = lines[-1].removeprefix(f"{place}: ") if lines else error
+        raise _unreadable(path, reason, stream) from error
+
+
+def _read_stream(path: Path, stream: int, start: int, frames: int) -> tuple[Audio, int]:
+    """Decode an excerpt of a stream, exact to the sample."""
+    header, found = _probe(path, stream)
+    import stempeg
+
+    expected = max(0, found.frames - start)
+    expected = expected if frames < 0 else min(frames, expected)
+    if expected == 0:
+        return np.zeros((found.channels, 0), np.float32), found.sample_rate
+    try:
+        samples, _ = stempeg.read_stems(
+            str(path.absolute()),
+            start=start / found.sample_rate,  # rounded to microseconds, from where ffmpeg takes the nearest sample
+            duration=None if frames < 0 else expected / found.sample_rate,
+            stem_id=header.audio_stream_idx()[stream],
+            always_3d=True,
+            dtype=np.float32,
+            info=header,
+            sample_rate=found.sample_rate,
+        )
+    except (RuntimeError, ValueError, Warning) as error:  # stempeg raises warnings
+        raise _unreadable(path, error, stream) from error
+    if samples.shape[1] < expected - _CODEC_FRAMES:
+        raise _unreadable(path, f"{samples.shape[1]} samples where its header says {expected}", stream)
+    return np.ascontiguousarray(samples[0].T), found.sample_rate  # (channel, time)
 
 
 def write(

@@ -26,7 +26,7 @@ from hiersep.config import EvaluationConfig
 from hiersep.data.dataset import HierarchicalMixtureDataset
 from hiersep.data.sampling import SALIENT_DB
 from hiersep.files import atomic_path
-from hiersep.metrics import rms_db, si_sdr
+from hiersep.metrics import NOTHING_TO_SEPARATE_DB, rms_db, si_sdr
 from hiersep.models.oracle import fit_static_masks, ideal_ratio_mask, phase_sensitive_mask
 from hiersep.stft import STFT
 
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 REMAINDER_DB = -40.0
 # Adjacent levels whose difference lies below this are the same signal.
 IDENTICAL_DB = -60.0
-# Above this mixture SI-SDR there is nothing to separate.
-NOTHING_TO_SEPARATE_DB = 30.0
 ROWS = ("estimate", "mixture", "static", "oracle_ideal_ratio", "oracle")
 _BATCH = 4
 
@@ -152,8 +150,8 @@ def evaluate(
         statuses, same = clip_status(batch["mix"], batch["sources"], batch["known"], model)
         identical += same
         for item, status in enumerate(statuses):
-            clip = dataset.clip(next(positions))
-            track = dataset.catalog.tracks[clip.track].id
+            clip = dataset.spec(next(positions))
+            track = dataset.catalog.tracks[clip.events[0].track].id  # fixed clips are excerpts of one song
             for position, node in enumerate(model.nodes):
                 values = {row: float(scores[row][item, position]) for row in ROWS}
                 clips.append(ClipScore(track, clip.start_s, node, status[position], values))
@@ -179,7 +177,7 @@ def fit_static(model: PathSeparator, folder: str | os.PathLike[str], settings: E
     )
     bar = tqdm(loader, desc="Fitting static masks", unit="batch", disable=None)
     stft = STFT(model.stft.n_fft, model.stft.hop_length)
-    return fit_static_masks(((batch["mix"], batch["sources"]) for batch in bar), stft)
+    return fit_static_masks(((batch["mix"], batch["sources"], batch["known"]) for batch in bar), stft)
 
 
 def _clips(

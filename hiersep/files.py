@@ -7,8 +7,10 @@ killed, or a disk that fills, leaves the old file or none.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -18,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from hiersep.errors import DataError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
 TEMPORARY_PREFIX = ".hiersep-part-"
@@ -73,6 +74,30 @@ def make_folder(path: str | os.PathLike[str]) -> None:
         raise _unwritable(path, error) from error
 
 
+@contextlib.contextmanager
+def lock_folder(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold a folder, made if need be, against a second run; the lock ends with the process, however that ends.
+
+    Raises:
+        DataError: If another run holds it, or the folder cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be made a folder ({error.strerror}); choose a folder that can be written to"
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(f"{path}: another run is writing into it; wait for it, or choose another folder") from error
+        yield
+    finally:
+        os.close(handle)
+
+
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write `content` as indented JSON, atomically, with a final newline."""
     with atomic_path(path) as temporary:
@@ -89,6 +114,11 @@ def fingerprint(content: Any) -> str:
     """
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def size_text(size: float) -> str:
+    """Write a number of bytes for people: ``12.3 GB``."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def git_commit(folder: str | os.PathLike[str] = ".") -> str:

@@ -1,5 +1,8 @@
 """The door for audio: what is read, written, resampled and measured, and what is refused."""
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -182,3 +185,86 @@ def test_loudness_is_the_standards():
 )
 def test_what_has_no_loudness_is_minus_infinity(samples):
     assert audio.loudness(samples, 16000) == -np.inf
+
+
+# --- streams of a container: stempeg's own song of five stereo streams
+
+
+@pytest.fixture(scope="module")
+def stem_file():
+    import stempeg
+
+    return Path(stempeg.example_stem_path())
+
+
+@pytest.fixture(scope="module")
+def drums(stem_file):
+    """The whole stream, decoded by ffmpeg without stempeg."""
+    command = ["ffmpeg", "-v", "error", "-i", str(stem_file), "-map", "0:a:1", "-f", "f32le", "-"]
+    decoded = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(decoded, "<f4").reshape(-1, 2).T
+
+
+def test_a_stream_has_a_length_a_rate_and_channels(stem_file, drums):
+    for stream in range(5):
+        assert audio.info(stem_file, stream=stream) == audio.AudioInfo(drums.shape[1], 44100, 2)
+
+
+def test_a_stream_is_read_whole_as_ffmpeg_decodes_it(stem_file, drums):
+    found, rate = audio.read(stem_file, stream=1)
+    assert (found.dtype, found.flags.c_contiguous, rate) == (np.float32, True, 44100)
+    assert np.array_equal(found, drums)
+
+
+EXCERPTS = [(0, 1), (1, 0), (1023, 1025), (44101, 13), (100003, -1), (268280, 100), (268288, 5), (300000, -1)]
+
+
+@pytest.mark.parametrize(("start", "frames"), EXCERPTS)
+def test_an_excerpt_of_a_stream_is_a_slice_of_the_whole(stem_file, drums, start, frames):
+    found, _ = audio.read(stem_file, start=start, frames=frames, stream=1)
+    assert np.array_equal(found, drums[:, start:][:, : frames if frames >= 0 else None])
+
+
+def test_streams_are_not_mixed_up(stem_file):
+    # Stems sum to the mixture but for the codec; any other order of streams leaves as much as there was.
+    mixture, *stems = (audio.read(stem_file, start=50000, frames=150000, stream=n)[0] for n in range(5))
+    assert error_db(sum(stems), mixture) < -15
+    assert min(error_db(sum(stems) - stem + mixture, stem) for stem in stems) > -3
+
+
+def test_what_is_no_stream_is_refused_in_one_line(tmp_path, stem_file):
+    for look in (audio.info, audio.read):
+        for stream in (5, -1):
+            assert message_of(look, stem_file, stream=stream) == (
+                f"{stem_file}: expected an audio stream {stream}, got 5 streams, from 0"
+            )
+        text = tmp_path / "text.stem.mp4"
+        text.write_text("this is no sound")
+        assert message_of(look, text, stream=0) == (
+            f"{text}: expected audio in stream 0 that ffmpeg reads, got none or damaged "
+            "(Invalid data found when processing input)"
+        )
+        missing = tmp_path / "missing.stem.mp4"
+        assert message_of(look, missing, stream=0) == f"{missing}: no such file; check the path"
+
+
+def test_a_name_that_ffmpeg_would_take_for_more_than_a_file_is_a_file(tmp_path, stem_file, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("concat:a|b.stem.mp4", "-version"):
+        Path(name).symlink_to(stem_file)
+        assert audio.read(name, stream=0, frames=10)[0].shape == (2, 10)
+
+
+def test_a_stream_cut_short_is_refused(tmp_path, stem_file):
+    path = tmp_path / "cut.stem.mp4"
+    path.write_bytes(stem_file.read_bytes()[:400_000])
+    assert "where its header says 268288" in message_of(audio.read, path, stream=1)
+
+
+def test_a_stream_without_ffmpeg_says_what_to_install(stem_file, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    for look in (audio.info, audio.read):
+        assert message_of(look, stem_file, stream=0) == (
+            f"{stem_file}: expected ffmpeg and ffprobe to read its streams, found none; install ffmpeg, for example "
+            "with `apt-get install ffmpeg`"
+        )

@@ -1,15 +1,23 @@
 """The catalog hears each stem once, and right."""
 
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
+import joblib
 import numpy as np
 import pytest
 from helpers import BASS, PIANO, RATE, bursts, level_db, noise, read_audio, tone, write_audio, write_folder, write_slakh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hiersep.data import catalog as catalog_module
-from hiersep.data.catalog import measure, open_dataset
+from hiersep import audio
+from hiersep.data import indexing
+from hiersep.data.catalog import index_dataset, open_dataset
+from hiersep.data.measuring import TrackWork, measure_track
+from hiersep.data.tracks import Stem
 from hiersep.errors import DataError, HiersepWarning
 
 
@@ -30,10 +38,30 @@ def data(tmp_path):
 def deaf(monkeypatch):
     """Call it: from then on, nothing can be listened to."""
 
-    def refuse(path, sample_rate):
-        raise AssertionError(f"{path} was decoded again")
+    def refuse(work):
+        raise AssertionError(f"{work.stems} were decoded again")
 
-    return lambda: monkeypatch.setattr(catalog_module, "measure", refuse)
+    return lambda: monkeypatch.setattr(indexing, "measure_track", refuse)
+
+
+def measure(path, rate=RATE):
+    """What listening to a file at a working rate tells."""
+    (measured,) = measure_track(TrackWork((Stem("S00", path, {}),), (None,), None, rate)).stems
+    return measured
+
+
+@pytest.fixture
+def listened(monkeypatch):
+    """The files that are decoded from now on, by name of track and file."""
+    files = []
+    read = audio.read
+
+    def noted(path, **options):
+        files.append(f"{path.parents[1].name}/{path.name}")
+        return read(path, **options)
+
+    monkeypatch.setattr(audio, "read", noted)
+    return files
 
 
 def save_array(path):
@@ -45,7 +73,12 @@ def same(one, other):
     assert (one.key, one.tracks, one.dataset, one.folder) == (other.key, other.tracks, other.dataset, other.folder)
     for a, b in zip(one.measurements, other.measurements, strict=True):
         for m, n in zip(a, b, strict=True):
-            assert (m.frames, m.sample_rate, m.channels) == (n.frames, n.sample_rate, n.channels)
+            assert (m.frames, m.sample_rate, m.channels, m.loudness) == (
+                n.frames,
+                n.sample_rate,
+                n.channels,
+                n.loudness,
+            )
             assert np.array_equal(m.power, n.power)
     return True
 
@@ -92,7 +125,7 @@ def test_the_power_of_a_window_is_that_of_the_decoded_audio(tmp_path_factory, st
         write_audio(path, samples, rate)
     heard = read_audio(path).mean(axis=0)[round(start * rate) : round((start + duration) * rate)]
     silence = np.zeros(round(duration * rate) - len(heard))
-    (power,) = measure(path, RATE).window_power(np.array([start]), duration)
+    (power,) = measure(path).window_power(np.array([start]), duration)
     assert 10 * np.log10(power) == pytest.approx(level_db(np.concatenate([heard, silence])), abs=0.1)
 
 
@@ -121,7 +154,7 @@ def test_the_power_of_a_node_is_that_of_its_submix_within_1_db_in_rendered_songs
 
 
 def test_past_the_end_is_silence(tmp_path):
-    measurement = measure(write_audio(tmp_path / "a.wav", tone(1.0, db=-20)), RATE)
+    measurement = measure(write_audio(tmp_path / "a.wav", tone(1.0, db=-20)))
     power = measurement.window_power(np.array([0.0, 0.5, 1.0, 7.0]), 1.0)
     assert power == pytest.approx([0.01, 0.005, 0, 0], rel=1e-3)
 
@@ -230,15 +263,189 @@ def test_a_track_of_which_nothing_can_be_read_is_no_track(data):
 def test_a_data_set_of_which_nothing_can_be_read_is_refused(data):
     for path in data.rglob("*.wav"):
         path.write_bytes(b"")
-    with pytest.warns(HiersepWarning) as warned, pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as caught:
         open_dataset(data, jobs=1)
-    assert len(warned) == 3
-    assert str(caught.value) == f"{data}: none of the 3 stems can be read"
+    first = data / "train/Track00001/stems/S00.wav"
+    said = f"{data}: none of the 3 stems can be read, first {first}: expected audio, got an empty file (0 bytes)"
+    assert str(caught.value) == said
 
 
 def test_the_length_of_a_file_cut_short_is_what_it_holds(tmp_path):
     path = write_audio(tmp_path / "a.mp3", noise(10.0), subtype="MPEG_LAYER_III")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    measurement = measure(path, RATE)
+    measurement = measure(path)
     assert measurement.duration == pytest.approx(5, abs=0.2)
     assert len(measurement.power) == pytest.approx(10, abs=1)
+
+
+def songs(folder, count=6):
+    """A data set of as many tracks of two stems each."""
+    tracks = {
+        f"train/Track{number:05d}": [(PIANO, tone(1.0, db=-20 - number)), (BASS, noise(1.0, seed=number))]
+        for number in range(count)
+    }
+    return write_slakh(folder, tracks)
+
+
+def test_changed_files_alone_are_listened_to_again(tmp_path, listened):
+    data = songs(tmp_path / "data")
+    before = open_dataset(data, jobs=1)
+    assert sorted(listened) == sorted(f"Track{number:05d}/S0{stem}.wav" for number in range(6) for stem in range(2))
+    listened.clear()
+    write_audio(data / "train/Track00004/stems/S01.wav", tone(1.0, db=-50))
+    after = open_dataset(data, jobs=1)
+    assert listened == ["Track00004/S01.wav"]
+    assert np.array_equal(after.measurements[4][0].power, before.measurements[4][0].power)
+    assert after.measurements[4][1].loudness < before.measurements[4][1].loudness - 20
+
+
+def test_one_rate_does_not_know_what_another_heard(data, listened):
+    open_dataset(data, jobs=1)
+    listened.clear()
+    open_dataset(data, jobs=1, sample_rate=8000)
+    assert len(listened) == 3
+
+
+STALL = """
+import sys, time
+from hiersep.data import catalog, indexing
+
+real, done = indexing.measure_track, []
+
+def stall(work):
+    if len(done) == 3:
+        print("ready", flush=True)
+        time.sleep(60)
+    done.append(work)
+    return real(work)
+
+indexing.measure_track = stall
+catalog.index_dataset(sys.argv[1], jobs=1, store_channels=int(sys.argv[2]) or None)
+"""
+
+
+@pytest.mark.parametrize("channels", [None, 1], ids=["index", "store"])
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_what_was_measured_before_a_kill_is_not_measured_again(tmp_path, cache, listened, blow, channels):
+    data = songs(tmp_path / "data")
+    command = [sys.executable, "-c", STALL, str(data), str(channels or 0)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(blow)
+    (journal,) = cache.rglob("journal-*")
+    with journal.open("a") as file:
+        file.write('["cut sho')  # as a kill in the middle of a line would leave it
+    resumed, _ = index_dataset(data, jobs=1, store_channels=channels)
+    assert sorted(listened) == sorted(f"Track{number:05d}/S0{stem}.wav" for number in (3, 4, 5) for stem in range(2))
+    assert not list(cache.rglob("journal-*"))
+    kept = {path.relative_to(cache): path.stat().st_size for path in cache.rglob("*") if path.is_file()}
+    shutil.rmtree(cache)
+    undisturbed, _ = index_dataset(data, jobs=1, store_channels=channels)
+    assert same(resumed, undisturbed)
+    assert resumed.store == undisturbed.store
+    assert {path.relative_to(cache): path.stat().st_size for path in cache.rglob("*") if path.is_file()} == kept
+
+
+def test_the_leftovers_of_a_killed_writer_are_swept(data, cache):
+    index_dataset(data, jobs=1, store_channels=1)
+    (place,) = (cache / "datasets").iterdir()
+    for leftover in (place / ".hiersep-part-x", place / "blocks" / ".hiersep-part-y"):
+        leftover.mkdir()
+        (leftover / "half.i16").write_bytes(b"half")
+    index_dataset(data, jobs=1, store_channels=1)
+    assert not list(cache.rglob(".hiersep-part-*"))
+
+
+def test_two_processes_may_build_at_once(tmp_path, deaf):
+    data = songs(tmp_path / "data", 12)
+    code = (
+        "import sys; from hiersep.data.catalog import index_dataset; "
+        "index_dataset(sys.argv[1], store_channels=1, jobs=1)"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", code, str(data)], stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    assert [process.communicate()[1].count("Traceback") for process in both] == [0, 0]
+    assert [process.returncode for process in both] == [0, 0]
+    deaf()
+    assert open_dataset(data, jobs=1).store is not None
+
+
+def test_joblib_spreads_the_work_over_a_dask_cluster(tmp_path, cache, monkeypatch):
+    from dask.distributed import Client, get_worker
+
+    data = songs(tmp_path / "data")
+    alone = open_dataset(data, jobs=1)
+    shutil.rmtree(cache)
+    workers = []
+
+    def noted(work):
+        workers.append(get_worker().name)  # an error outside of a worker
+        return measure_track(work)
+
+    monkeypatch.setattr(indexing, "measure_track", noted)
+    cluster = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with Client(**cluster, local_directory=str(tmp_path)), joblib.parallel_config(backend="dask"):
+        assert same(open_dataset(data), alone)
+    assert len(workers) == 6
+
+
+def test_a_worker_that_dies_is_said_in_a_line(data, monkeypatch):
+    from concurrent.futures.process import BrokenProcessPool
+
+    def die(work):
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(indexing, "measure_track", die)
+    with pytest.raises(DataError, match="a process that measures was ended from outside"):
+        open_dataset(data, jobs=1)
+
+
+def test_many_damages_are_counted_after_the_first_five(tmp_path):
+    data = songs(tmp_path / "data", 9)
+    for path in data.rglob("S00.wav"):
+        path.write_bytes(b"")
+    with pytest.warns(HiersepWarning) as caught:
+        assert len(open_dataset(data, jobs=1).tracks) == 9
+    assert len(caught) == 6
+    assert str(caught[5].message) == f"{data}: 4 more are left out; `hiersep index` names them"
+
+
+def test_strict_makes_any_finding_an_error(data):
+    with pytest.raises(
+        DataError, match=r"strict, and not all is as it should be \(1 shorter\), first .*S01.wav: 2.000 s"
+    ):
+        open_dataset(data, jobs=1, strict=True)
+    write_audio(data / "train/Track00001/stems/S01.wav", noise(3.0))
+    assert len(open_dataset(data, jobs=1, strict=True).tracks) == 2
+
+
+def test_loudness_is_pyloudnorms_of_the_mean_of_the_channels(tmp_path):
+    import pyloudnorm
+
+    samples = noise(2.0, channels=2)
+    measured = measure(write_audio(tmp_path / "a.wav", samples))
+    assert measured.loudness == pytest.approx(
+        pyloudnorm.Meter(RATE).integrated_loudness(samples.mean(axis=0)), abs=0.01
+    )
+    assert measure(write_audio(tmp_path / "b.wav", np.zeros((1, RATE)))).loudness == -np.inf
+
+
+def test_twenty_five_thousand_stems_load_in_a_moment(tmp_path):
+    from hiersep.data import cache
+    from hiersep.data.measuring import Measurement, TrackMeasurement
+
+    power = np.full(480, 0.01, np.float32)
+    tracks = [
+        (f"track {n}", TrackMeasurement(tuple(Measurement(n, RATE, 1, power, -20.0) for _ in range(12))))
+        for n in range(2100)
+    ]
+    stamps = [(f"{n}.wav", -1, n, n) for n in range(2100 * 12)]
+    cache.save(tmp_path / "catalog.npz", "key", tracks, stamps)
+    started = time.perf_counter()
+    kept = cache.load(tmp_path / "catalog.npz")
+    assert time.perf_counter() - started < 2
+    assert [(key, [m.frames for m in track.stems]) for key, track in kept.tracks] == [
+        (f"track {n}", [n] * 12) for n in range(2100)
+    ]
+    assert [stamp for stamp, _ in kept.by_stamp()] == stamps

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import typer
+from helpers import tone, write_folder
 from typer.testing import CliRunner
 
 from hiersep.cli.tree import tree
@@ -116,3 +117,53 @@ def test_it_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Loud vocals and a soft bass in one split; in the other a whistle, which musdb18's tree does not know."""
+    songs = {"train/a": {"vocals": tone(3.0), "bass": tone(3.0, db=-50)}, "test/b": {"whistle": tone(3.0)}}
+    return write_folder(tmp_path / "data", songs)
+
+
+def test_with_data_it_says_what_each_node_has_there(data, tmp_path):
+    result = run("musdb18", "--data", str(data), "--plot", str(tmp_path / "held.png"))
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["stems", "minutes", "windows", "salient", "sibling", "+mixture", "+group"]
+    vocals, bass = (next(line for line in lines if f"─ {name} " in line).split() for name in ("vocals", "bass"))
+    assert vocals[2:6] == ["1", "0.1", "1", "50.0%"]
+    assert bass[-7:-3] == ["1", "0.1", "0", "0.0%"]
+    assert lines[-3:] == [
+        "Unclaimed stems: 1 (test/b/whistle.wav)",
+        "Leaves without a label here: none",
+        "Leaves without a stem here: 2 (drums, other)",
+    ]
+    assert (tmp_path / "held.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_split_alone_as_json_is_the_coverage(data):
+    from hiersep.data.catalog import open_dataset
+    from hiersep.data.coverage import measure_coverage
+
+    result = run("musdb18", "--data", str(data), "--split", "train", "--json")
+    assert result.exit_code == 0
+    held = measure_coverage(open_dataset(data), Hierarchy.load("musdb18"), split="train")
+    assert json.loads(result.stdout) == json.loads(json.dumps(held.to_dict()))
+    assert json.loads(result.stdout)["tracks"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["musdb18", "--split", "train"], "split: expected --data DIR beside it, got none"),
+        (["musdb18", "--plot", "x.png"], "plot: expected --data DIR beside it, got none"),
+        (["--data", "."], "data: expected a hierarchy beside it, got none"),
+        (["musdb18", "--data", "no_such_folder"], "no such folder"),
+    ],
+)
+def test_options_that_do_not_go_together_exit_2_with_one_line(arguments, message):
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert message in line

@@ -1,6 +1,8 @@
 """The data set as torch, nussl and a careful listener see it."""
 
 import copy
+import dataclasses
+import inspect
 import pickle
 import re
 from collections import Counter
@@ -28,10 +30,13 @@ from helpers import (
 from torch.utils.data import DataLoader
 
 from hiersep.compat import nussl
-from hiersep.data.catalog import open_dataset
+from hiersep.config import DataConfig, ExperimentConfig
+from hiersep.data.catalog import index_dataset, open_dataset
 from hiersep.data.dataset import HierarchicalMixtureDataset
+from hiersep.data.mixing import realise
 from hiersep.errors import ConfigError, DataError, HierarchyError, HiersepError, HiersepWarning
 from hiersep.hierarchy import Hierarchy
+from hiersep.training.data import make_dataset
 
 TREE = "slakh_ismir2020"
 PATH = ("strings_guitars_keyboards", "guitar", "clean_guitars")
@@ -53,7 +58,7 @@ def make(rendered):
 
 def stems_of(dataset, index):
     """Attributes and audio of every stem of an item, read from the files by soundfile alone."""
-    clip = dataset.clip(index)
+    clip = dataset.spec(index)
     track = dataset.catalog.tracks[clip.track]
     (folder,) = {stem.path.parents[1] for stem in track.stems}
     listed = yaml.safe_load((folder / "metadata.yaml").read_text(encoding="utf-8"))["stems"]
@@ -103,7 +108,7 @@ def test_the_mixture_is_the_sum_of_all_stems_and_a_source_that_of_the_stems_belo
 def test_the_rendered_mixture_file_is_the_mixture(make):
     dataset = make(split="test")
     for index in range(len(dataset)):
-        clip = dataset.clip(index)
+        clip = dataset.spec(index)
         folder = dataset.catalog.tracks[clip.track].stems[0].path.parents[1]
         begin = round(clip.start_s * RATE)
         mixture = read_audio(folder / "mix.wav")[:, begin : begin + 2 * RATE]
@@ -144,7 +149,7 @@ def test_one_gain_protects_the_peaks_of_mixture_and_sources(tmp_path, make):
 
 def test_stems_of_training_mixtures_are_turned_up_and_down_within_bounds_and_still_sum(tmp_path, make):
     stems = [(ACOUSTIC_GUITAR, tone(3.0, hz=200)), (PIANO, tone(3.0, hz=300)), (DRUMS, tone(3.0, hz=500))]
-    write_slakh(tmp_path, {f"{split}/Track00001": stems for split in SPLITS})
+    write_slakh(tmp_path, {f"{split}/Track0000{number}": stems for number, split in enumerate(SPLITS)})
     nodes = ["clean_guitars", "acoustic_piano", "drum_set"]
     options = {"folder": tmp_path, "target": nodes, "num_mixtures": 60, "duration": 3.0}
     dataset = make(**options, gain_db=6.0)
@@ -212,13 +217,43 @@ def test_the_target_sounds_in_every_clip(make, split):
     assert len(levels) >= 4
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_in_a_share_of_the_clips_the_target_is_silent_and_something_else_sounds(tmp_path, make, split):
+    guitar, piano = bursts(20, [(0, 8)]), tone(20, hz=300)
+    songs = {f"{split}/Track0000{n}": [(ACOUSTIC_GUITAR, guitar), (PIANO, piano)] for n in range(3)}
+    write_slakh(tmp_path, songs)
+    dataset = make(folder=tmp_path, split=split, num_mixtures=12, silent=0.5)
+    levels = np.array([level_db(dataset[index]["sources"][-1]) for index in range(len(dataset))])
+    assert all(level_db(dataset[index]["mix"]) > -31 for index in range(len(dataset)))
+    assert ((levels < -60) | (levels > -31)).all()
+    silent = int((levels < -60).sum())
+    assert silent == 6 if split == "test" else 1 <= silent <= 11
+
+
+def test_augmented_stems_still_sum(tmp_path, make):
+    pytest.importorskip("pedalboard")
+    parts = ((ACOUSTIC_GUITAR, 200), (PIANO, 300), (DRUMS, 500))
+    write_slakh(tmp_path, {"train/Track00000": [(program, tone(3.0, hz=hz)) for program, hz in parts]})
+    options = {"folder": tmp_path, "target": ["clean_guitars", "acoustic_piano", "drum_set"], "num_mixtures": 8}
+    plain, half = make(**options), make(**options, augment=0.5)
+    for index in range(8):
+        item, song, spec = half[index], plain[index], half.spec(index)
+        assert (item["mix"] - item["sources"].sum(dim=0)).abs().max() < 1e-6
+        for event, claim in zip(spec.events, spec.claims, strict=True):
+            (row,) = (n for n, node in enumerate(half.nodes) if node in half.hierarchy.path(claim))
+            same = torch.equal(item["sources"][row], song["sources"][row])
+            assert same == (event.augmentation is None)
+    augmented = [event.augmentation is not None for index in range(8) for event in half.spec(index).events]
+    assert 4 <= sum(augmented) <= 20
+
+
 def test_any_node_of_a_list_will_do(tmp_path, make):
     guitar, piano = bursts(10, [(0, 2)]), bursts(10, [(5, 7)])
     write_slakh(tmp_path, {"test/Track00001": [(ACOUSTIC_GUITAR, guitar), (PIANO, piano)]})
 
     def starts(**options):
         dataset = make(folder=tmp_path, split="test", num_mixtures=100, **options)
-        return sorted(dataset.clip(index).start_s for index in range(len(dataset)))
+        return sorted(dataset.spec(index).start_s for index in range(len(dataset)))
 
     assert starts(target=["clean_guitars", "acoustic_piano"]) == [0.0, 5.0]
     assert starts(target="clean_guitars") == starts(target=None, salient=["clean_guitars"]) == [0.0]
@@ -266,6 +301,30 @@ def test_without_a_target_there_are_all_nodes_but_the_root(make):
         ({"channels": 3}, ConfigError, "channels: expected 1 or 2, got 3"),
         ({"gain_db": -1}, ConfigError, "gain_db: expected 0 to 60 dB, got -1"),
         ({"seed": -1}, ConfigError, "seed: expected 0 or more, got -1"),
+        ({"query_duration": 0.0}, ConfigError, "query_duration: expected more than 0 seconds, got 0.0"),
+        ({"silent": 1.5}, ConfigError, "silent: expected a share in [0, 1], got 1.5"),
+        ({"alone": -0.5}, ConfigError, "alone: expected a share in [0, 1], got -0.5"),
+        ({"augment": 2}, ConfigError, "augment: expected a share in [0, 1], got 2"),
+        ({"weights": [1, 2]}, ConfigError, "weights: expected 1 positive numbers, one per data set, got [1, 2]"),
+        ({"weights": [0.0]}, ConfigError, "weights: expected 1 positive numbers, one per data set, got [0.0]"),
+        ({"splits": ["redux", None]}, ConfigError, "splits: expected one for each of 1 data sets, got ['redux', None]"),
+        ({"folder": []}, ConfigError, "folder: expected at least one data set, got []"),
+        (
+            {"query": True, "salient": ["drums"]},
+            ConfigError,
+            "salient: expected none beside queries, which name their target, got ['drums']",
+        ),
+        ({"query": True, "target": "mixture"}, HierarchyError, f"{IN_TREE}: {ROOT_REFUSED}"),
+        (
+            {"query": True, "target": "clean_guitar"},
+            HierarchyError,
+            f"{IN_TREE} has no node 'clean_guitar'; did you mean 'clean_guitars'?",
+        ),
+        (
+            {"query": True, "target": []},
+            HierarchyError,
+            f"{IN_TREE}: expected at least one target, got none; name a node",
+        ),
         ({"hierarchy": "slakh35"}, HierarchyError, None),
     ],
 )
@@ -314,24 +373,194 @@ def test_an_unreadable_stem_is_left_out_of_the_mixture_and_of_its_nodes(tmp_path
     assert torch.equal(item["sources"][1], item["sources"][2])
 
 
+# --- sums and marks, whatever the options
+
+
+def by_definition(hierarchy, claims, nodes):
+    """Which events sum to each node, and which nodes are known, straight from DESIGN's words."""
+
+    def holds(node):
+        own = {number for number, claim in enumerate(claims) if claim == node}
+        return own.union(*(holds(child) for child in hierarchy.node(node).children))
+
+    unknown = {below for claim in claims if claim for below in hierarchy.descendants(claim)}
+    return [holds(node) for node in nodes], [node not in unknown for node in nodes]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"target": None},
+        {"target": None, "incoherent": 0.5, "gain_db": 6.0},
+        {"target": None, "mixing": {"gain": ["uniform", -6, 6], "offset": ["uniform", 0, 0.9]}},
+        {"query": True, "target": None, "incoherent": 0.3, "balanced": True},
+        {"query": True, "target": None, "silent": 0.3, "gain_db": 3.0, "hierarchy": "universal"},
+    ],
+    ids=["songs", "incoherent", "distributions", "queries", "silent queries"],
+)  # fmt: skip
+def test_200_random_mixtures_are_the_sums_that_the_design_defines(make, options):
+    dataset = make(**{"num_mixtures": 40, "duration": 1.0, **options})
+    for index in range(len(dataset)):
+        spec, item = dataset.spec(index), dataset[index]
+        nodes = dataset.nodes
+        if spec.target is not None:
+            path = dataset.hierarchy.path(spec.target)[1:]
+            nodes = [*path, *[spec.target] * (len(nodes) - len(path))]
+        held, known = by_definition(dataset.hierarchy, spec.claims, nodes)
+        events = realise(dataset.catalog, spec).astype(np.float64)
+        mixture, total = item["mix"].numpy(), events.sum(axis=0)
+        gain = np.vdot(mixture, total) / np.vdot(total, total)
+        assert np.abs(mixture - gain * total).max() < 1e-5
+        for row, numbers in enumerate(held):
+            submix = gain * events[sorted(numbers)].sum(axis=0)
+            assert np.abs(item["sources"][row].numpy() - submix).max() < 1e-5
+        assert item["known"].tolist() == known
+        for event, claim in zip(spec.events, spec.claims, strict=True):
+            stem = dataset.catalog.tracks[event.track].stems[event.stem]
+            assert dataset.hierarchy.claim(stem.attributes, dataset="slakh") == claim
+
+
+# --- queries
+
+
+def test_a_query_item_asks_for_a_leaf_and_brings_an_excerpt_of_one_from_another_track(make):
+    dataset = make("slakh34", query=True, target=None, num_mixtures=30, query_duration=1.5, incoherent=0.5)
+    levels = len(dataset.hierarchy.levels) - 1
+    assert dataset.nodes == dataset.hierarchy.levels[1:]
+    targets = set()
+    for index in range(len(dataset)):
+        item, spec = dataset[index], dataset.spec(index)
+        assert {key: tuple(value.shape) for key, value in item.items()} == {
+            "mix": (1, 2 * RATE), "sources": (levels, 1, 2 * RATE), "known": (levels,), "query": (1, 1.5 * RATE),
+        }  # fmt: skip
+        targets.add(spec.target)
+        assert dataset.hierarchy.node(spec.target).is_leaf
+        assert spec.query.track not in {spec.track, *(event.track for event in spec.events)}
+        stem = dataset.catalog.tracks[spec.query.track].stems[spec.query.stem]
+        assert dataset.hierarchy.claim(stem.attributes, dataset="slakh") == spec.target
+        begin = round(spec.query.source_time * RATE)
+        assert np.abs(item["query"].numpy() - read_audio(stem.path)[:, begin : begin + 24000]).max() < 1e-4
+        assert level_db(item["query"]) > -30.5
+        assert level_db(item["sources"][-1]) > -31
+    assert len(targets) > 3
+
+
+def test_a_shallow_leaf_is_repeated_on_the_finer_levels(make):
+    tree = {
+        "name": "ragged",
+        "levels": ["mixture", "family", "group", "part"],
+        "tree": {"mixture": ["drums", {"pitched": {"strung": ["guitars", "keys"]}}]},
+        "match": "program_num",
+        "labels": {"drums": 128, "guitars": "24-31", "keys": "0-23"},
+        "ignore": "32-127",
+    }
+    dataset = make(tree, query=True, target=["drums", "guitars"], num_mixtures=20, balanced=True)
+    seen = set()
+    for index in range(len(dataset)):
+        item, signals = dataset[index], dataset.process_item(index)
+        nodes, target = signals["metadata"]["nodes"], signals["metadata"]["target"]
+        seen.add(target)
+        assert nodes == {"drums": ["drums"] * 3, "guitars": ["pitched", "strung", "guitars"]}[target]
+        assert list(signals["sources"]) == list(dict.fromkeys(nodes))
+        for row, node in enumerate(nodes):
+            assert np.array_equal(signals["sources"][node].audio_data, item["sources"][row].numpy())
+        assert np.array_equal(signals["query"].audio_data, item["query"].numpy())
+    assert seen == {"drums", "guitars"}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_queries_are_the_same_for_every_reading_and_fixed_outside_of_training(tmp_path, make, split):
+    songs = [[(ACOUSTIC_GUITAR, tone(8.0, hz=200 + n)), (PIANO, tone(8.0, hz=300 + n))] for n in range(3)]
+    write_slakh(tmp_path, {f"{split}/Track{n:05d}": song for n, song in enumerate(songs)})
+    dataset = make(folder=tmp_path, split=split, query=True, target=["clean_guitars", "acoustic_piano"])
+    first = [dataset.spec(index) for index in range(len(dataset))]
+    assert first == [dataset.spec(index) for index in range(len(dataset))]
+    loader = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context="fork")
+    assert all(same_items(item, dataset[index]) for index, item in enumerate(loader))
+    dataset.set_epoch(1)
+    assert (first == [dataset.spec(index) for index in range(len(dataset))]) == (split != "train")
+
+
+# --- several data sets of different depth
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    """A data set with programs, and one with MUSDB18's four stems."""
+    parts = ((ACOUSTIC_GUITAR, 200), (PIANO, 300), (DRUMS, 500), (BASS, 100))
+    write_slakh(
+        tmp_path / "programs", {f"train/Track{n:05d}": [(p, tone(5.0, hz=hz + n)) for p, hz in parts] for n in range(3)}
+    )
+    names = ("vocals", "drums", "bass", "other")
+    song = {name: tone(5.0, hz=150 * (n + 1)) for n, name in enumerate(names)}
+    write_folder(tmp_path / "four", {f"train/song{n}": {**song, "mixture": sum(song.values())} for n in range(2)})
+    return tmp_path / "programs", tmp_path / "four"
+
+
+def test_data_sets_of_different_depth_share_a_tree_and_each_says_what_it_knows(make, shelf):
+    dataset = make("universal", shelf, target=None, num_mixtures=60)
+    hierarchy = dataset.hierarchy
+    assert [catalog.dataset for catalog in dataset.catalogs] == ["slakh", "musdb18"]
+    names = []
+    for index in range(len(dataset)):
+        item, spec, name = dataset[index], dataset.spec(index), dataset.catalog_of(index).dataset
+        names.append(name)
+        assert dataset.process_item(index)["metadata"]["dataset"] == name
+        of = dict(zip(dataset.nodes, item["sources"].numpy(), strict=True))
+        known = dict(zip(dataset.nodes, item["known"].tolist(), strict=True))
+        heard = {node: level_db(sound) > -60 for node, sound in of.items()}
+        assert all(known.values()) if name == "slakh" else known == {n: hierarchy.node(n).depth == 1 for n in known}
+        assert {node for node in hierarchy.at_level("stem") if heard[node]} == (
+            {"drums", "bass", "other"} if name == "slakh" else {"vocals", "drums", "bass", "other"}
+        )
+        assert heard["piano"] == heard["guitar"] == (name == "slakh")
+        assert np.abs(item["mix"].numpy() - sum(of[node] for node in hierarchy.at_level("stem"))).max() < 1e-5
+        if name == "musdb18":
+            (other,) = (e for e, claim in zip(spec.events, spec.claims, strict=True) if claim == "other")
+            sound = read_audio(shelf[1] / "train" / dataset.catalogs[1].tracks[other.track].id / "other.wav")
+            begin = round(other.source_time * RATE)
+            gain = np.abs(of["other"]).max() / np.abs(sound).max()
+            assert np.abs(of["other"] - gain * sound[:, begin : begin + 2 * RATE]).max() < 1e-4
+    assert abs(Counter(names)["musdb18"] - 30) <= 15
+
+
+def test_weights_say_how_often_each_data_set_is_drawn(make, shelf):
+    dataset = make("universal", shelf, target=None, num_mixtures=400, weights=[3, 1])
+    count = sum(dataset.catalog_of(index) is dataset.catalogs[0] for index in range(400))
+    assert abs(count - 300) < 4 * np.sqrt(400 * 3 / 16)
+
+
+def test_fixed_clips_of_several_data_sets_have_their_shares(make, shelf):
+    dataset = make("universal", shelf, split=None, target=None, num_mixtures=6, weights=[2, 1])
+    names = [dataset.catalog_of(index).dataset for index in range(len(dataset))]
+    assert Counter(names) == {"slakh": 4, "musdb18": 2}
+
+
+def test_a_data_set_that_cannot_have_the_target_is_named(make, shelf):
+    with pytest.raises(HierarchyError, match="has no label for 'piano' in the data set 'musdb18'"):
+        make("universal", shelf, target="piano")
+    dataset = make("universal", shelf, target="piano", salient=["piano", "other"])
+    assert {dataset.catalog_of(index).dataset for index in range(len(dataset))} == {"slakh", "musdb18"}
+
+
 # --- the same numbers everywhere
 
 
 def test_train_clips_differ_between_epochs_and_the_others_do_not(make):
     for split in SPLITS:
         dataset = make(split=split, num_mixtures=12)
-        first = [dataset.clip(index) for index in range(len(dataset))]
+        first = [dataset.spec(index) for index in range(len(dataset))]
         dataset.set_epoch(1)
-        second = [dataset.clip(index) for index in range(len(dataset))]
+        second = [dataset.spec(index) for index in range(len(dataset))]
         dataset.set_epoch(0)
         assert (first == second) == (split != "train")
-        assert first == [dataset.clip(index) for index in range(len(dataset))]
+        assert first == [dataset.spec(index) for index in range(len(dataset))]
 
 
 def test_the_seed_decides(make):
     def clips(split, seed):
         dataset = make(split=split, seed=seed, num_mixtures=12)
-        return [dataset.clip(index) for index in range(len(dataset))]
+        return [dataset.spec(index) for index in range(len(dataset))]
 
     for split in ("train", "test"):
         assert clips(split, 1) == clips(split, 1)
@@ -340,7 +569,7 @@ def test_the_seed_decides(make):
 
 def test_fixed_clips_are_never_heard_twice_and_may_be_fewer_than_asked_for(make):
     dataset = make(split="test", num_mixtures=1000)
-    clips = Counter(dataset.clip(index) for index in range(len(dataset)))
+    clips = Counter(dataset.spec(index) for index in range(len(dataset)))
     assert set(clips.values()) == {1}
     assert 6 <= len(clips) < 1000
     assert len(make(split="train", num_mixtures=1000)) == 1000
@@ -349,18 +578,19 @@ def test_fixed_clips_are_never_heard_twice_and_may_be_fewer_than_asked_for(make)
 def test_clips_come_from_the_split_alone(make):
     for split in SPLITS:
         dataset = make(split=split, num_mixtures=30)
-        splits = {dataset.catalog.tracks[dataset.clip(index).track].split for index in range(len(dataset))}
+        splits = {dataset.catalog.tracks[dataset.spec(index).track].split for index in range(len(dataset))}
         assert splits == {split}
 
 
 def test_no_split_means_all_tracks_and_fixed_clips(make):
     dataset = make(split=None, num_mixtures=1000)
-    splits = {dataset.catalog.tracks[dataset.clip(index).track].split for index in range(len(dataset))}
+    splits = {dataset.catalog.tracks[dataset.spec(index).track].split for index in range(len(dataset))}
     assert splits == set(SPLITS)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_items_are_the_same_for_any_number_of_workers(make, split, workers):
     dataset = make(split=split, num_mixtures=6)
     loader = DataLoader(dataset, batch_size=None, num_workers=workers, multiprocessing_context="fork")
@@ -369,12 +599,13 @@ def test_items_are_the_same_for_any_number_of_workers(make, split, workers):
     assert index == 5
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_living_workers_hear_of_a_new_epoch_and_give_the_same_items(make, start):
+@pytest.mark.parametrize(("start", "workers"), [("fork", 2), ("spawn", 1)])
+def test_living_workers_hear_of_a_new_epoch_and_give_the_same_items(make, start, workers):
     dataset = make(num_mixtures=4)
     loader = DataLoader(
-        dataset, batch_size=2, num_workers=2, persistent_workers=True, multiprocessing_context=start, prefetch_factor=1
-    )
+        dataset, batch_size=2, num_workers=workers, persistent_workers=True, multiprocessing_context=start,
+        prefetch_factor=1,
+    )  # fmt: skip
     mixtures = []
     for epoch in range(3):
         dataset.set_epoch(epoch)
@@ -395,8 +626,25 @@ def test_a_copy_gives_the_same_items_has_an_epoch_of_its_own_and_tells_its_worke
         (batch,) = loader
         assert torch.equal(batch["mix"], torch.stack([other[index]["mix"] for index in range(4)]))
     dataset.set_epoch(3)
-    assert other.clip(0) == duplicate(other).clip(0)
-    assert [other.clip(index) for index in range(4)] != [dataset.clip(index) for index in range(4)]
+    assert other.spec(0) == duplicate(other).spec(0)
+    assert [other.spec(index) for index in range(4)] != [dataset.spec(index) for index in range(4)]
+
+
+def test_a_store_gives_the_files_samples_bit_for_bit_to_every_process(make, rendered, monkeypatch, tmp_path):
+    options = {"query": True, "target": None, "num_mixtures": 6, "incoherent": 0.5}
+    from_files = make(**options)
+    monkeypatch.setenv("HIERSEP_CACHE", str(tmp_path))
+    index_dataset(rendered, store_channels=1, jobs=1)
+    stored = make(**options)
+    assert stored.catalog.store is not None
+    assert from_files.catalog.store is None
+    loader = DataLoader(stored, batch_size=None, num_workers=1, multiprocessing_context="fork")
+    for index, item in enumerate(loader):
+        assert same_items(item, stored[index])
+        assert same_items(item, from_files[index])
+    sent = pickle.dumps(stored)  # as to a spawned worker: after it was read from, and without what was read
+    assert len(sent) < 1_000_000
+    assert same_items(pickle.loads(sent)[0], stored[0])
 
 
 def test_batches_are_stacks_of_items_in_their_order(make):
@@ -414,7 +662,7 @@ def test_it_is_a_nussl_data_set_of_audio_signals(make):
     dataset = make()
     assert isinstance(dataset, nussl.datasets.BaseDataset)
     for index in range(len(dataset)):
-        signals, tensors, clip = dataset.process_item(dataset.items[index]), dataset[index], dataset.clip(index)
+        signals, tensors, clip = dataset.process_item(dataset.items[index]), dataset[index], dataset.spec(index)
         assert list(signals) == ["mix", "sources", "metadata"]
         assert isinstance(signals["mix"], nussl.AudioSignal)
         assert (signals["mix"].sample_rate, signals["mix"].num_channels) == (RATE, 1)
@@ -424,7 +672,8 @@ def test_it_is_a_nussl_data_set_of_audio_signals(make):
             assert np.array_equal(source.audio_data, tensor.numpy())
         track = dataset.catalog.tracks[clip.track]
         assert signals["metadata"] == {
-            "track": track.id, "start_s": clip.start_s, "nodes": list(PATH), "known": [True, True, True],
+            "dataset": "slakh", "track": track.id, "start_s": clip.start_s,
+            "nodes": list(PATH), "known": [True, True, True],
         }  # fmt: skip
     assert dataset.metadata["nodes"] == list(PATH)
     assert (dataset.metadata["sample_rate"], dataset.metadata["num_channels"]) == (RATE, 1)
@@ -518,3 +767,18 @@ def test_stems_that_the_hierarchy_ignores_are_expected_and_raise_no_warning(rend
         "ignore": "0-127",
     }
     HierarchicalMixtureDataset(rendered, tree, split="train", target="drums", num_mixtures=1, duration=2.0, strict=True)
+
+
+def test_an_experiments_settings_are_the_data_sets_options_with_their_defaults(rendered):
+    parameters = inspect.signature(HierarchicalMixtureDataset.__init__).parameters
+    settings = {field.name: field.default for field in dataclasses.fields(DataConfig)}
+    own = {"folder", "hierarchy", "target", "num_train", "num_validation"}
+    assert {name: parameters[name].default for name in settings.keys() - own} == {
+        name: default for name, default in settings.items() if name not in own
+    }
+    data = DataConfig(folder=str(rendered), duration=2.0, remove="leaf", remove_fraction=0.5, silent=0.2, gain_db=3.0)
+    made = make_dataset(ExperimentConfig(data=data), "train", 5)
+    options = {"folder": str(rendered), "hierarchy": "slakh_ismir2020", "target": "clean_guitars", "duration": 2.0}
+    changed = {"remove": "leaf", "remove_fraction": 0.5, "silent": 0.2, "gain_db": 3.0}
+    same = HierarchicalMixtureDataset(split="train", num_mixtures=5, seed=588, **options, **changed)
+    assert [made.spec(index) for index in range(5)] == [same.spec(index) for index in range(5)]

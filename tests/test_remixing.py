@@ -28,16 +28,19 @@ def test_every_salient_stem_is_replaced_by_a_salient_stem_of_the_same_node(rende
     replaced = 0
     for track in tracks:
         clip, claims = Clip(track, 5.0), claims_of(catalog, track, ISMIR)
-        for own, excerpt, claim in zip(coherent(catalog, clip), pool.remix(clip, claims, rng), claims, strict=True):
+        spec = pool.remix(clip, claims, rng)
+        assert (spec.claims, spec.duration, spec.track, spec.start_s) == (claims, 2.5, track, 5.0)
+        for own, excerpt, claim in zip(coherent(catalog, clip, 2.5), spec.events, claims, strict=True):
+            assert excerpt.duration == 2.5
             assert claims_of(catalog, excerpt.track, ISMIR)[excerpt.stem] == claim
             assert excerpt.track in tracks
             if excerpt != own:
                 replaced += 1
                 measurement = catalog.measurements[excerpt.track][excerpt.stem]
                 samples, rate = soundfile.read(catalog.tracks[excerpt.track].stems[excerpt.stem].path)
-                heard = samples[round(excerpt.start_s * rate) : round((excerpt.start_s + 2.5) * rate)]
+                heard = samples[round(excerpt.source_time * rate) : round((excerpt.source_time + 2.5) * rate)]
                 assert np.mean(heard**2) > 0.99e-3
-                assert measurement.window_power(np.array([excerpt.start_s]), 2.5)[0] > 1e-3
+                assert measurement.window_power(np.array([excerpt.source_time]), 2.5)[0] > 1e-3
     assert replaced > len(tracks)
 
 
@@ -52,8 +55,8 @@ def test_a_stem_that_is_silent_in_the_clip_stays_silent(tmp_path):
     pool = StemPool(catalog, [0, 1], ISMIR, 2.5)
     clip = Clip(0, 0.0)
     for seed in range(20):
-        _, piano = pool.remix(clip, claims_of(catalog, 0, ISMIR), np.random.default_rng(seed))
-        assert piano == coherent(catalog, clip)[1]
+        _, piano = pool.remix(clip, claims_of(catalog, 0, ISMIR), np.random.default_rng(seed)).events
+        assert piano == coherent(catalog, clip, 2.5)[1]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])

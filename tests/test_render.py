@@ -20,12 +20,11 @@ import yaml
 
 from hiersep import audio
 from hiersep.errors import DataError, HiersepError
-from hiersep.files import TEMPORARY_PREFIX
+from hiersep.files import TEMPORARY_PREFIX, lock_folder
 from hiersep.render import RenderSettings, render, run, synth
 from hiersep.render.multitrack import _overall_gain
 from hiersep.render.orchestrate import LAYERED, Voice, inst_class, kind_of, orchestrate
 from hiersep.render.plan import make_plan
-from hiersep.render.run import _lock
 from hiersep.render.song import Note, Part, Song
 from hiersep.render.soundfonts import open_soundfont, resolve
 
@@ -319,7 +318,7 @@ def test_a_full_disk_is_found_before_the_work(tmp_path, monkeypatch):
 
 
 def test_a_folder_is_locked_while_it_is_rendered_into(tmp_path):
-    with _lock(tmp_path), pytest.raises(DataError, match="another run is rendering into it"):
+    with lock_folder(tmp_path), pytest.raises(DataError, match="another run is writing into it"):
         render(tmp_path, SMALL)
 
 

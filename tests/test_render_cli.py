@@ -220,7 +220,7 @@ def test_folders_that_are_no_rendering_are_not_looked_over(run, tmp_path):
     (tmp_path / "begun" / "render.json").write_text("{}")
     result = run(tmp_path / "begun", "--audit")
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
-    assert f"{tmp_path}/begun: expected Slakh2100's layout" in result.stderr
+    assert f"{tmp_path}/begun: expected multitracks in a layout that is known" in result.stderr
     write_folder(tmp_path / "plain", {"song": {"bass": tone(1.0)}})
     result = run(tmp_path / "plain", "--audit", "--jobs", 1)
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)

@@ -2,18 +2,72 @@
 
 import itertools
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ACOUSTIC_GUITAR, DISTORTED_GUITAR, PIANO, bursts, tone, write_folder, write_slakh
+from helpers import (
+    ACOUSTIC_GUITAR,
+    BASS,
+    DISTORTED_GUITAR,
+    DRUMS,
+    ORGAN,
+    PIANO,
+    RATE,
+    bursts,
+    tone,
+    write_folder,
+    write_slakh,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hiersep.data.catalog import open_dataset
-from hiersep.data.sampling import Clip, draw, fixed_list, salient_clips, window_starts
+from hiersep.data.catalog import Catalog, open_dataset
+from hiersep.data.labels import Labels
+from hiersep.data.measuring import Measurement
+from hiersep.data.queries import QueryPool
+from hiersep.data.sampling import Clip, ClipRules, Sampler, fixed_list, interleave, window_starts
+from hiersep.data.tracks import Stem, Track
+from hiersep.errors import DataError
 from hiersep.hierarchy import Hierarchy
 
 ISMIR = Hierarchy.load("slakh_ismir2020")
+
+
+def catalog_of(*tracks, split=None):
+    """A catalog without files. Each track is a list of (program, level in dB of every 2.5 s); None is silence."""
+
+    def measurement(levels):
+        power = np.repeat([0.0 if level is None else 10 ** (level / 10) for level in levels], 5).astype(np.float32)
+        return Measurement(
+            frames=round(2.5 * RATE) * len(levels), sample_rate=RATE, channels=1, power=power, loudness=-20.0
+        )
+
+    stems = [
+        tuple(Stem(f"S{n}", Path(f"S{n}.wav"), {"program_num": program}) for n, (program, _) in enumerate(track))
+        for track in tracks
+    ]
+    measured = tuple(tuple(measurement(levels) for _, levels in track) for track in tracks)
+    listed = tuple(Track(f"Track{n}", split, of_track) for n, of_track in enumerate(stems))
+    return Catalog(Path("/nowhere"), "slakh", RATE, "key", listed, measured)
+
+
+def sampler_of(catalog, *nodes, hierarchy=ISMIR, clip_s=2.5, labels=None, askable=None, **rules):
+    labels = labels or Labels(catalog, hierarchy)
+    return Sampler(catalog, labels, None, nodes, wanted=nodes, rules=ClipRules(clip_s=clip_s, **rules), askable=askable)
+
+
+def drawn(sampler, count, seed=0):
+    return [sampler.draw(np.random.default_rng([seed, 0, index])) for index in range(count)]
+
+
+def window(clip):
+    return clip.track, int(clip.start_s // 2.5)
+
+
+def close(count, total, share):
+    """Whether a share came up about as often as it should: within 4 standard deviations."""
+    return abs(count - share * total) <= 4 * np.sqrt(share * (1 - share) * total) + 1e-9
 
 
 def clips_of(*counts):
@@ -42,9 +96,9 @@ def test_a_track_has_so_many_windows_of_10_seconds(duration, count):
     assert len(window_starts(duration, 10.0)) == count
 
 
-def starts_of(catalog, nodes, clip_s=5.0, hierarchy=ISMIR):
-    found = salient_clips(catalog, catalog.select(None), hierarchy, nodes, clip_s)
-    return [(clip.track, clip.start_s) for clips in found for clip in clips]
+def starts_of(catalog, *nodes, clip_s=5.0, hierarchy=ISMIR):
+    found = sampler_of(catalog, *nodes, clip_s=clip_s, hierarchy=hierarchy).fixed(10**6, 0)
+    return sorted((clip.track, clip.start_s) for clip in found)
 
 
 def test_a_window_is_salient_where_the_node_is_louder_than_30_db_below_full_scale(tmp_path):
@@ -59,17 +113,19 @@ def test_a_window_is_salient_where_the_node_is_louder_than_30_db_below_full_scal
         },
     )
     catalog = open_dataset(tmp_path, jobs=1)
-    assert starts_of(catalog, ["clean_guitars"]) == [(0, 2.5), (0, 5.0)]
-    assert starts_of(catalog, ["keyboards"]) == [(0, n) for n in (0, 2.5, 5, 7.5, 10)] + [(2, 2.5), (2, 5.0)]
-    assert starts_of(catalog, ["clean_guitars", "keyboards"]) == starts_of(catalog, ["keyboards"])
+    assert starts_of(catalog, "clean_guitars") == [(0, 2.5), (0, 5.0)]
+    assert starts_of(catalog, "keyboards") == [(0, n) for n in (0, 2.5, 5, 7.5, 10)] + [(2, 2.5), (2, 5.0)]
+    assert starts_of(catalog, "clean_guitars", "keyboards") == starts_of(catalog, "keyboards")
 
 
 def test_soft_stems_of_one_node_are_salient_together(tmp_path):
     one, other = tone(5, hz=300, db=-31), tone(5, hz=500, db=-31)
     write_slakh(tmp_path, {"Track00001": [(ACOUSTIC_GUITAR, one), (DISTORTED_GUITAR, other)]})
     catalog = open_dataset(tmp_path, jobs=1)
-    assert starts_of(catalog, ["clean_guitars"]) == starts_of(catalog, ["effected_guitars"]) == []
-    assert starts_of(catalog, ["guitar"]) == [(0, 0.0)]
+    for node in ("clean_guitars", "effected_guitars"):
+        with pytest.raises(DataError, match=f"'{node}' is nowhere louder than -30 dBFS"):
+            starts_of(catalog, node)
+    assert starts_of(catalog, "guitar") == [(0, 0.0)]
 
 
 def test_a_node_that_is_unknown_in_a_track_is_never_salient_there(tmp_path):
@@ -84,50 +140,196 @@ def test_a_node_that_is_unknown_in_a_track_is_never_salient_there(tmp_path):
     )
     write_folder(tmp_path, {"a": {"clean": tone(5)}, "b": {"clean": tone(5), "guitar": tone(5)}})
     catalog = open_dataset(tmp_path, jobs=1)
-    assert starts_of(catalog, ["clean"], hierarchy=hierarchy) == [(0, 0.0)]
-    assert starts_of(catalog, ["guitar"], hierarchy=hierarchy) == [(0, 0.0), (1, 0.0)]
+    assert starts_of(catalog, "clean", hierarchy=hierarchy) == [(0, 0.0)]
+    assert starts_of(catalog, "guitar", hierarchy=hierarchy) == [(0, 0.0), (1, 0.0)]
 
 
-def window_of(clip, clips):
-    """The salient window that a drawn clip begins in: the last of its track that does not begin later."""
-    of_track = next(of_track for of_track in clips if of_track[0].track == clip.track)
-    return max((window for window in of_track if window.start_s <= clip.start_s), key=lambda window: window.start_s)
+# --- draws
 
 
 def test_tracks_are_drawn_alike_whatever_their_length_and_windows_alike_within_one():
-    clips = clips_of(1, 4, 40)
-    drawn = Counter(window_of(draw(clips, seed=1, epoch=0, index=index), clips) for index in range(6000))
+    catalog = catalog_of(*([(ACOUSTIC_GUITAR, [-20] * count)] for count in (1, 4, 40)))
+    windows = Counter(window(clip) for clip in drawn(sampler_of(catalog, "clean_guitars"), 6000))
     per_track = Counter()
-    for clip, count in drawn.items():
-        per_track[clip.track] += count
-    deviation = np.sqrt(6000 * (1 / 3) * (2 / 3))
-    assert all(abs(per_track[track] - 2000) < 4 * deviation for track in range(3))
-    assert all(abs(drawn[clip] - 500) < 4 * np.sqrt(500) for clip in clips[1])
-    assert len(drawn) == 45
+    for (track, _), count in windows.items():
+        per_track[track] += count
+    assert all(close(per_track[track], 6000, 1 / 3) for track in range(3))
+    assert all(close(windows[1, n], 6000, 1 / 12) for n in range(4))
+    assert len(windows) == 45
 
 
 def test_a_clip_begins_anywhere_between_two_salient_windows_but_never_past_a_gap():
-    apart = (Clip(0, 0.0), Clip(0, 2.5), Clip(0, 10.0))
-    starts = np.array([draw([apart], seed=3, epoch=0, index=index).start_s for index in range(3000)])
+    catalog = catalog_of([(ACOUSTIC_GUITAR, [-20, -20, None, None, -20])])
+    starts = np.array([clip.start_s for clip in drawn(sampler_of(catalog, "clean_guitars"), 3000)])
     between = starts[(starts > 0) & (starts < 2.5)]
     assert set(starts[(starts <= 0) | (starts >= 2.5)]) <= {0.0, 2.5, 10.0}
     quarters, _ = np.histogram(between, bins=4, range=(0, 2.5))
-    assert (np.abs(quarters - len(between) / 4) < 4 * np.sqrt(len(between) / 4)).all()
+    assert all(close(quarter, len(between), 1 / 4) for quarter in quarters)
 
 
-@given(clip_lists, st.integers(0, 2**32), st.integers(0, 1000), st.integers(0, 10**6))
-def test_a_draw_is_a_function_of_seed_epoch_and_index(clips, seed, epoch, index):
-    assert draw(clips, seed, epoch, index) == draw(clips, seed, epoch, index)
-    drawn = draw(clips, seed, epoch, index)
-    assert drawn.start_s - window_of(drawn, clips).start_s < 2.5
+def test_a_draw_is_a_function_of_its_generator():
+    sampler = sampler_of(catalog_of(*([(ACOUSTIC_GUITAR, [-20] * 20)] for _ in range(4))), "clean_guitars")
+    assert drawn(sampler, 50) == drawn(sampler, 50)
+    assert sum(a == b for a, b in zip(drawn(sampler, 50), drawn(sampler, 50, seed=1), strict=True)) < 10
 
 
-@pytest.mark.parametrize("other", [(1, 0), (0, 1)], ids=["seed", "epoch"])
-def test_another_seed_or_epoch_draws_another_sequence(other):
-    clips = clips_of(20, 20, 20, 20)
-    one = [draw(clips, 0, 0, index) for index in range(50)]
-    two = [draw(clips, *other, index) for index in range(50)]
-    assert sum(a == b for a, b in zip(one, two, strict=True)) < 10
+# Clean guitars in 1 of 10 tracks, drums in all, and a bass in 5.
+UNEVEN = [
+    [(DRUMS, [-20, -20]), *([(BASS, [-20, None])] * (n < 5)), *([(ACOUSTIC_GUITAR, [-20, None])] * (n < 1))]
+    for n in range(10)
+]
+NODES = ("clean_guitars", "electric_basses", "drums")
+
+
+def test_balanced_every_target_is_asked_for_alike_and_else_as_often_as_it_occurs():
+    catalog = catalog_of(*UNEVEN)
+    balanced, as_it_comes = (
+        Counter(clip.target for clip in drawn(sampler_of(catalog, *NODES, balanced=balanced, ask=True), 3000))
+        for balanced in (True, False)
+    )
+    assert all(close(balanced[node], 3000, 1 / 3) for node in NODES)
+    # A track first, then a window, then what is salient there: the guitar has a third of a half of one track in ten.
+    occur = {
+        "clean_guitars": 1 / 60,
+        "electric_basses": 1 / 60 + 4 / 40,
+        "drums": 1 / 60 + 1 / 20 + 4 * (1 / 40 + 1 / 20) + 1 / 2,
+    }
+    assert sum(occur.values()) == pytest.approx(1)
+    assert all(close(as_it_comes[node], 3000, share) for node, share in occur.items())
+
+
+def test_balanced_without_a_question_the_targets_sound_alike_often_and_tracks_are_alike_for_each():
+    clips = drawn(sampler_of(catalog_of(*UNEVEN), "clean_guitars", "electric_basses", balanced=True), 3000)
+    assert {clip.target for clip in clips} == {None}
+    tracks = Counter(clip.track for clip in clips)
+    assert close(tracks[0], 3000, 1 / 2 + 1 / 10)
+    assert all(close(tracks[n], 3000, 1 / 10) for n in range(1, 5))
+
+
+# Two tracks of 4 windows. The guitars' siblings below `guitar` are clean and effected.
+KINDS = [
+    [(ACOUSTIC_GUITAR, [-20, -20, None, -45]), (DISTORTED_GUITAR, [-20, None, -20, -20])],
+    [(ACOUSTIC_GUITAR, [-20, None, None, None]), (PIANO, [-20, -20, -20, None])],
+]
+KIND_OF = {
+    (0, 0): "accompanied",
+    (0, 1): "alone",
+    (0, 2): "silent",
+    (0, 3): "neither: it is heard, and not salient",
+    (1, 0): "alone",
+    (1, 1): "silent",
+    (1, 2): "silent",
+    (1, 3): "neither: nothing sounds",
+}
+
+
+@pytest.mark.parametrize(
+    ("rules", "shares"),
+    [
+        ({}, {"salient": 1.0}),
+        ({"silent": 0.25}, {"salient": 0.75, "silent": 0.25}),
+        ({"silent": 1.0}, {"silent": 1.0}),
+        ({"alone": 0.3}, {"alone": 0.3, "accompanied": 0.7}),
+        ({"alone": 0.0}, {"accompanied": 1.0}),
+        ({"silent": 0.5, "alone": 0.5}, {"silent": 0.5, "alone": 0.25, "accompanied": 0.25}),
+    ],
+)
+def test_each_kind_of_clip_has_the_share_that_was_asked_for(rules, shares):
+    sampler = sampler_of(catalog_of(*KINDS), "clean_guitars", **rules)
+    kinds = Counter(KIND_OF[window(clip)] for clip in drawn(sampler, 2000))
+    if "salient" in shares:
+        kinds["salient"] = kinds.pop("alone") + kinds.pop("accompanied")
+    assert kinds.keys() == shares.keys()
+    assert all(close(kinds[kind], 2000, share) for kind, share in shares.items())
+
+
+def test_silent_beside_several_targets_means_all_of_them_unless_one_is_drawn_first():
+    catalog = catalog_of(*KINDS)
+    both = drawn(sampler_of(catalog, "clean_guitars", "effected_guitars", silent=1.0), 50)
+    assert {window(clip) for clip in both} == {(1, 1), (1, 2)}
+    asked = drawn(sampler_of(catalog, "clean_guitars", "effected_guitars", silent=1.0, ask=True), 200)
+    assert {(*window(clip), clip.target) for clip in asked} >= {(0, 1, "effected_guitars"), (0, 2, "clean_guitars")}
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"silent": 0.1}, "is nowhere softer than -60 dBFS while others sound, as 'silent' asks for"),
+        ({"alone": 0.9}, "is nowhere louder than -30 dBFS beside such a sibling, as 'alone' below 1 asks for"),
+    ],
+)
+def test_a_kind_of_clip_that_is_nowhere_is_refused(rules, message):
+    catalog = catalog_of([(ACOUSTIC_GUITAR, [-20]), (PIANO, [-20])])
+    sampler_of(catalog, "clean_guitars")
+    with pytest.raises(DataError) as caught:
+        sampler_of(catalog, "clean_guitars", **rules)
+    where = f"in split 'None' ({len(catalog.tracks)} tracks); choose another target or more data"
+    assert str(caught.value) == f"/nowhere: 'clean_guitars' {message} {where}"
+
+
+# --- queries
+
+
+def test_a_query_is_a_salient_excerpt_of_a_stem_of_the_target_from_another_track():
+    catalog = catalog_of(
+        [(ACOUSTIC_GUITAR, [-20, -20]), (PIANO, [-20, -20])],
+        [(PIANO, [-20, -20]), (ACOUSTIC_GUITAR, [-40, -20])],
+        [(ACOUSTIC_GUITAR, [-20, None]), (ACOUSTIC_GUITAR, [-20, -20])],
+        [(ORGAN, [-20, -20])],
+    )
+    pool = QueryPool(catalog, Labels(catalog, ISMIR), range(4), ["clean_guitars", "organs"], query_s=2.5)
+    rng = np.random.default_rng(0)
+    for avoid, expected in (
+        ({0}, {(1, 1, 2.5), (2, 0, 0.0), (2, 1, 0.0), (2, 1, 2.5)}),
+        ({1, 3}, {(0, 0, 0.0), (0, 0, 2.5), (2, 0, 0.0), (2, 1, 0.0), (2, 1, 2.5)}),
+        ({0, 2}, {(1, 1, 2.5)}),
+    ):
+        queries = [pool.draw("clean_guitars", avoid, rng) for _ in range(200)]
+        assert {(query.track, query.stem, query.source_time) for query in queries} == expected
+        tracks = Counter(query.track for query in queries)
+        assert all(close(count, 200, 1 / len(tracks)) for count in tracks.values())
+    assert pool.draw("clean_guitars", {0, 1, 2}, rng) is None
+    assert [pool.askable(track).tolist() for track in (0, 3)] == [[True, True], [True, False]]
+
+
+def test_only_what_has_a_query_elsewhere_is_asked_for():
+    catalog = catalog_of([(ACOUSTIC_GUITAR, [-20]), (ORGAN, [-20])], [(ACOUSTIC_GUITAR, [-20]), (DRUMS, [-20])])
+    nodes = ["clean_guitars", "organs", "drums"]
+    pool = QueryPool(catalog, Labels(catalog, ISMIR), range(2), nodes, query_s=2.5)
+    clips = drawn(sampler_of(catalog, *nodes, ask=True, askable=pool.askable), 100)
+    assert {clip.target for clip in clips} == {"clean_guitars"}
+
+
+# --- fixed lists
+
+
+def test_fixed_clips_keep_the_shares_and_repeat_nothing():
+    sampler = sampler_of(catalog_of(*KINDS), "clean_guitars", silent=0.5)
+    for count in (1, 2, 4):
+        clips = sampler.fixed(count, seed=0)
+        assert len(clips) == len(set(clips)) == count
+        assert clips == sampler.fixed(count, seed=0)
+        silent = sum(KIND_OF[window(clip)] == "silent" for clip in clips)
+        assert abs(silent - count / 2) <= 1
+
+
+def test_balanced_fixed_clips_go_round_the_targets():
+    sampler = sampler_of(catalog_of(*UNEVEN), *NODES, balanced=True, ask=True)
+    clips = sampler.fixed(10**6, seed=0)
+    assert [clip.target for clip in clips[:3]] == list(NODES)
+    assert Counter(clip.target for clip in clips) == {"clean_guitars": 1, "electric_basses": 5, "drums": 20}
+    assert len(set(clips)) == len(clips)
+
+
+@given(st.lists(st.lists(st.integers(), max_size=20), max_size=5))
+def test_lists_are_joined_so_that_every_beginning_has_about_its_share_of_each(lists):
+    tagged = [[(number, item) for item in items] for number, items in enumerate(lists)]
+    joined = interleave(tagged)
+    assert [[pair for pair in joined if pair[0] == number] for number in range(len(lists))] == tagged
+    for length in range(len(joined) + 1):
+        counts = Counter(number for number, _ in joined[:length])
+        for number, items in enumerate(lists):
+            assert abs(counts[number] - length * len(items) / max(1, len(joined))) <= len(lists)
 
 
 @given(clip_lists, st.integers(0, 1000), st.sampled_from([2.0, 4.0, 5.0, 10.0]))

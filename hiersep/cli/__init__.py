@@ -9,6 +9,8 @@ from __future__ import annotations
 import typer
 
 from hiersep.cli.evaluate import evaluate
+from hiersep.cli.index import index
+from hiersep.cli.mix import mix
 from hiersep.cli.render import render
 from hiersep.cli.separate import separate
 from hiersep.cli.train import train
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 app.command()(tree)
 app.command()(render)
+app.command()(index)
+app.command()(mix)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
 app.command()(separate)
 app.command()(evaluate)

@@ -1,8 +1,7 @@
-"""Know every stem of a data set: where, how long, where active.
+"""Know every stem of a data set: where, how long, how loud, where active.
 
-Measuring means decoding everything once, so the result is kept in one file per data set in the user's cache
-folder (``HIERSEP_CACHE`` names another), keyed by the size and modification time of every stem. Power is kept per
-half-second block; by its running sum the mean power of any window costs two look-ups.
+Measuring means decoding everything once, so the result is kept in one file per data set and working rate in the user's
+cache folder (``HIERSEP_CACHE`` names another), keyed by the size and modification time of every stem.
 
 The salience of a node is judged by the *power sum* of its stems, which for stems that do not cohere is the power
 of their submix within 1 dB.
@@ -10,63 +9,35 @@ of their submix within 1 dB.
 
 from __future__ import annotations
 
-import json
-import os
 import warnings
-import zipfile
+from collections import Counter
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from hiersep import audio
+from hiersep.data.cache import dataset_cache, file_name
+from hiersep.data.findings import Finding, IndexReport, find
+from hiersep.data.indexing import IndexPlan, build_index, load_index
+from hiersep.data.measuring import BLOCK_S, Measurement
 from hiersep.data.readers import find_reader
-from hiersep.data.tracks import Stem, Track
+from hiersep.data.reading import Named
+from hiersep.data.store import Store, load_store
+from hiersep.data.tracks import Track
 from hiersep.errors import DataError, HiersepWarning
-from hiersep.files import atomic_path, fingerprint
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    import os
 
-FORMAT = 1
-BLOCK_S = 0.5
+    from hiersep.data.indexing import Index
+    from hiersep.data.readers import Reader
 
+__all__ = ["BLOCK_S", "Catalog", "Measurement", "index_dataset", "open_dataset", "refuse_findings"]
 
-@dataclass(frozen=True)
-class Measurement:
-    """What listening to a stem once tells.
-
-    Attributes:
-        frames: Length at the file's own rate.
-        sample_rate: The file's own rate in Hz.
-        channels: Number of channels.
-        power: Mean square per block of `BLOCK_S` seconds at the working rate, of the channels' mean.
-    """
-
-    frames: int
-    sample_rate: int
-    channels: int
-    power: npt.NDArray[np.float32] = field(repr=False)
-
-    @property
-    def duration(self) -> float:
-        """Length in seconds."""
-        return self.frames / self.sample_rate
-
-    @cached_property
-    def _energy(self) -> npt.NDArray[np.float64]:
-        return np.concatenate([[0.0], np.cumsum(self.power, dtype=np.float64) * BLOCK_S])
-
-    def window_power(self, starts: npt.NDArray[np.float64], duration: float) -> npt.NDArray[np.float64]:
-        """Mean square of the windows that begin at `starts` seconds; past the end is silence.
-
-        Exact where a window begins and ends on multiples of `BLOCK_S`; within a block, power is taken as constant.
-        """
-        edges = np.arange(len(self._energy)) * BLOCK_S
-        energy = np.interp(starts + duration, edges, self._energy) - np.interp(starts, edges, self._energy)
-        return np.asarray(energy / duration)
+_NOT_KEPT = (
+    "the measurements are not kept and the next run measures again ({}); set HIERSEP_CACHE to a folder that can be "
+    "written to"
+)
+_NO_STORE = "{}: the store is of other files, or damaged; it is not used, and `hiersep index --store` mends it"
 
 
 @dataclass(frozen=True)
@@ -80,6 +51,8 @@ class Catalog:
         key: Digest of its files (paths, sizes, times) and of how they were measured; another key is other data.
         tracks: All tracks, sorted by split and name.
         measurements: Per track, one `Measurement` per stem.
+        store: The stems at the working rate, where ``hiersep index --store`` wrote them.
+        named: Which stems were named as damaged since.
     """
 
     folder: Path
@@ -88,6 +61,11 @@ class Catalog:
     key: str
     tracks: tuple[Track, ...]
     measurements: tuple[tuple[Measurement, ...], ...]
+    store: Store | None = None
+    named: Named = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "named", Named([len(track.stems) for track in self.tracks]))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -112,137 +90,133 @@ class Catalog:
         return max((measurement.duration for measurement in self.measurements[track]), default=0.0)
 
 
-def open_dataset(folder: str | os.PathLike[str], *, sample_rate: int = 16000, jobs: int = -1) -> Catalog:
+def open_dataset(
+    folder: str | os.PathLike[str],
+    *,
+    sample_rate: int = 16000,
+    jobs: int = -1,
+    splits: str | None = None,
+    strict: bool = False,
+) -> Catalog:
     """Recognise a data set by its layout, and measure it unless that was done before.
 
     Args:
-        folder: Slakh2100's layout, or one folder of audio files per song.
+        folder: A data set in a layout that one of `hiersep.data.readers` knows.
         sample_rate: Working rate in Hz.
         jobs: Processes to measure with; -1 takes all cores.
+        splits: Table of splits, for data sets that have several (Slakh2100: ``split2``, ``redux``, ...).
+        strict: Make whatever is left out or mended an error.
 
     Returns:
         The catalog. Its ``dataset`` says what was recognised. A stem that cannot be read is left out with a warning.
 
     Raises:
-        DataError: If the folder is missing or empty, or no reader recognises it.
+        DataError: If the folder is missing or empty, no reader recognises it, or nothing in it can be read.
+    """
+    catalog, report = index_dataset(folder, sample_rate=sample_rate, jobs=jobs, splits=splits)
+    if strict:
+        refuse_findings(report)
+    for text in report.warnings():
+        warnings.warn(text, HiersepWarning, stacklevel=2)
+    return catalog
+
+
+def index_dataset(
+    folder: str | os.PathLike[str],
+    *,
+    sample_rate: int = 16000,
+    jobs: int = -1,
+    splits: str | None = None,
+    store_channels: int | None = None,
+) -> tuple[Catalog, IndexReport]:
+    """Open a data set as `open_dataset` does, and report what was found in place of warning.
+
+    Args:
+        folder: The data set.
+        sample_rate: Working rate in Hz.
+        jobs: Processes to measure with; -1 takes all cores.
+        splits: Table of splits.
+        store_channels: Write a store of 1 or 2 channels too, or mend the one that is there.
+
+    Raises:
+        DataError: As `open_dataset`; or if the store has no room.
     """
     folder = Path(folder).resolve()
     reader = find_reader(folder)
-    tracks = tuple(reader.tracks(folder))
-    key = fingerprint([FORMAT, reader.NAME, sample_rate, BLOCK_S, [_stamp(s) for t in tracks for s in t.stems]])
-    cache = cache_folder() / "catalogs" / f"{fingerprint(str(folder))}-{sample_rate}.npz"
-    measured = _load(cache, key)
-    if measured is None:
-        measured = _measure_all(tracks, sample_rate, jobs)
-        _keep(cache, key, measured)
-    kept_tracks, kept_measurements = _assemble(folder, tracks, measured)
-    return Catalog(folder, reader.NAME, sample_rate, key, kept_tracks, kept_measurements)
+    tracks, said = _read_tracks(reader, folder, splits)
+    plan = IndexPlan(reader.NAME, tracks, sample_rate)
+    place = dataset_cache(folder, sample_rate)
+    index = None if store_channels else load_index(plan, place, splits)
+    if index is None:
+        index = build_index(plan, place, splits=splits, jobs=jobs, channels=store_channels)
+    notes = [] if index.not_kept is None else [_NOT_KEPT.format(index.not_kept)]
+    kept_tracks, measurements = _assemble(folder, tracks, index)
+    store = load_store(place / file_name("store", splits))
+    if store and not (store.key == plan.key and store.holds([len(track.stems) for track in kept_tracks])):
+        notes.append(_NO_STORE.format(store.folder))
+        store = None
+    catalog = Catalog(folder, reader.NAME, sample_rate, plan.key, kept_tracks, measurements, store)
+    found = (*said, *find(tracks, index.tracks, sample_rate))
+    return catalog, _report(catalog, index.listened, found, tuple(notes))
 
 
-def cache_folder() -> Path:
-    """Folder for what can be computed again: ``HIERSEP_CACHE``, or the system's place for caches."""
-    import platformdirs
+def refuse_findings(report: IndexReport) -> None:
+    """Raise an error if anything was left out or mended.
 
-    return Path(os.environ.get("HIERSEP_CACHE") or platformdirs.user_cache_dir("hiersep"))
-
-
-def _stamp(stem: Stem) -> tuple[str, int, int]:
-    status = stem.path.stat()
-    return str(stem.path), status.st_size, status.st_mtime_ns
-
-
-def _measure_all(tracks: tuple[Track, ...], sample_rate: int, jobs: int) -> list[Measurement | str]:
-    """Measure every stem, in parallel; a stem that cannot be read becomes the reason, a string."""
-    from joblib import Parallel, delayed
-    from tqdm import tqdm
-
-    paths = [stem.path for track in tracks for stem in track.stems]
-    work = Parallel(n_jobs=jobs, return_as="generator")(delayed(measure)(path, sample_rate) for path in paths)
-    return list(tqdm(work, total=len(paths), desc="Indexing", unit="stem", disable=None))
-
-
-def measure(path: Path, sample_rate: int) -> Measurement | str:
-    """Listen to one stem.
-
-    Returns:
-        The measurement, or, where the file cannot be read, the reason.
+    Raises:
+        DataError: Naming the first finding, and how many there are.
     """
-    try:
-        header = audio.info(path)
-        samples, _ = audio.read(path)
-    except DataError as error:
-        return str(error)
-    if not samples.size:
-        return f"{path}: expected audio, got a file with 0 samples"
-    frames = samples.shape[-1]  # a damaged file may hold fewer than its header says
-    samples = audio.resample(samples, header.sample_rate, sample_rate)
-    block = round(BLOCK_S * sample_rate)
-    mono = samples.mean(axis=0)
-    blocks = audio.fit_length(mono, -(-len(mono) // block) * block).reshape(-1, block)
-    power = np.mean(np.square(blocks, dtype=np.float64), axis=1).astype(np.float32)
-    return Measurement(frames, header.sample_rate, header.channels, power)
-
-
-def _assemble(
-    folder: Path, tracks: tuple[Track, ...], measured: list[Measurement | str]
-) -> tuple[tuple[Track, ...], tuple[tuple[Measurement, ...], ...]]:
-    """Join tracks and measurements, leaving out what cannot be read."""
-    remaining = iter(measured)
-    kept_tracks, kept_measurements = [], []
-    for track in tracks:
-        pairs = [(stem, next(remaining)) for stem in track.stems]
-        for _, reason in pairs:
-            if isinstance(reason, str):
-                warnings.warn(f"left out of the mixture: {reason}", HiersepWarning, stacklevel=3)
-        good = [(stem, measurement) for stem, measurement in pairs if isinstance(measurement, Measurement)]
-        if good:
-            kept_tracks.append(Track(track.id, track.split, tuple(stem for stem, _ in good)))
-            kept_measurements.append(tuple(measurement for _, measurement in good))
-    if not kept_tracks:
-        raise DataError(f"{folder}: none of the {len(measured)} stems can be read")
-    return tuple(kept_tracks), tuple(kept_measurements)
-
-
-def _keep(cache: Path, key: str, measured: list[Measurement | str]) -> None:
-    """Write a catalog for the next time; where that cannot be, say so and go on."""
-    try:
-        with atomic_path(cache) as temporary:
-            _save(temporary, key, measured)
-    except (DataError, OSError) as error:
-        warnings.warn(
-            f"the measurements are not kept and the next run measures again ({error}); set HIERSEP_CACHE to a folder "
-            "that can be written to",
-            HiersepWarning,
-            stacklevel=3,
+    if report.findings:
+        counts = ", ".join(f"{count} {kind}" for kind, count in report.counts().items())
+        raise DataError(
+            f"{report.folder}: strict, and not all is as it should be ({counts}), first {report.findings[0].text}; "
+            "mend the files, or leave out strict"
         )
 
 
-def _save(path: Path, key: str, measured: list[Measurement | str]) -> None:
-    rows: list[Any] = [
-        m if isinstance(m, str) else [m.frames, m.sample_rate, m.channels, len(m.power)] for m in measured
-    ]
-    powers = [m.power for m in measured if isinstance(m, Measurement)]
-    header = json.dumps({"format": FORMAT, "key": key, "stems": rows}).encode()
-    power = np.concatenate(powers) if powers else np.zeros(0, np.float32)
-    np.savez(path, header=np.frombuffer(header, np.uint8), power=power)
+def _read_tracks(reader: Reader, folder: Path, splits: str | None) -> tuple[tuple[Track, ...], list[Finding]]:
+    """Read the layout; what the reader warns of becomes findings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tracks = tuple(reader.tracks(folder, splits))
+    said = [Finding("layout", str(w.message)) for w in caught if issubclass(w.category, HiersepWarning)]
+    for other in caught:
+        if not issubclass(other.category, HiersepWarning):
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    return tracks, said
 
 
-def _load(path: Path, key: str) -> list[Measurement | str] | None:
-    """Read a cached catalog; None where there is none, or it is not of these files and settings."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            header, power = json.loads(arrays["header"].tobytes()), arrays["power"]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-        return None
-    if not isinstance(header, dict) or header.get("key") != key:
-        return None
-    measured: list[Measurement | str] = []
-    offset = 0
-    for row in header["stems"]:
-        if isinstance(row, str):
-            measured.append(row)
-        else:
-            frames, sample_rate, channels, blocks = row
-            measured.append(Measurement(frames, sample_rate, channels, power[offset : offset + blocks]))
-            offset += blocks
-    return measured
+def _assemble(
+    folder: Path, tracks: tuple[Track, ...], index: Index
+) -> tuple[tuple[Track, ...], tuple[tuple[Measurement, ...], ...]]:
+    """Join tracks and measurements, leaving out what cannot be read."""
+    kept_tracks, kept_measurements = [], []
+    for track, measured in zip(tracks, index.tracks, strict=True):
+        good = tuple(stem for stem in measured.stems if isinstance(stem, Measurement))
+        if len(good) < len(track.stems):
+            pairs = zip(track.stems, measured.stems, strict=True)
+            heard = tuple(stem for stem, result in pairs if isinstance(result, Measurement))
+            track = Track(track.id, track.split, heard, track.mixture)
+        if good:
+            kept_tracks.append(track)
+            kept_measurements.append(good)
+    if not kept_tracks:
+        reasons = [stem for track in index.tracks for stem in track.stems]
+        first = f", first {reasons[0]}" if reasons else ""
+        raise DataError(f"{folder}: none of the {len(reasons)} stems can be read{first}")
+    return tuple(kept_tracks), tuple(kept_measurements)
+
+
+def _report(catalog: Catalog, measured: int, found: tuple[Finding, ...], notes: tuple[str, ...]) -> IndexReport:
+    return IndexReport(
+        folder=str(catalog.folder),
+        dataset=catalog.dataset,
+        sample_rate=catalog.sample_rate,
+        tracks=dict(Counter(track.split or "" for track in catalog.tracks)),
+        stems=sum(len(track.stems) for track in catalog.tracks),
+        minutes=sum(map(catalog.duration, range(len(catalog.tracks)))) / 60,
+        measured=measured,
+        store=catalog.store.size if catalog.store else None,
+        findings=found,
+        notes=notes,
+    )

@@ -17,7 +17,7 @@ from hiersep.data.catalog import BLOCK_S
 from hiersep.data.sampling import HOP_S, SALIENT_DB, claims_of, node_power, unclaimed_stems, window_starts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -218,6 +218,22 @@ def draw_coverage(coverage: Coverage, hierarchy: Hierarchy) -> str:
         "sibling, +LEVEL: share of these in which a sibling, or something else of its ancestor at that level, does too",
     ]
     return "\n".join([" " * margin + heading, tree, "", *lines])
+
+
+def draw_strays(coverage: Coverage) -> str:
+    """Name, a line each, the stems that no node claims, and the leaves without a label or without a stem."""
+    return "\n".join(
+        [
+            f"Unclaimed stems: {name_some(coverage.unclaimed)}",
+            f"Leaves without a label here: {name_some(coverage.unlabelled)}",
+            f"Leaves without a stem here: {name_some(coverage.absent)}",
+        ]
+    )
+
+
+def name_some(names: Sequence[str]) -> str:
+    """Say how many there are, and name the first five."""
+    return f"{len(names)} ({', '.join(names[:5])}{', ...' * (len(names) > 5)})" if names else "none"
 
 
 def _cells(node: NodeCoverage) -> list[str]:

@@ -6,31 +6,61 @@ as nussl AudioSignals, and any nussl transform works on it.
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any
+import itertools
+import math
+import os
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
 from hiersep.compat import nussl
-from hiersep.data import sampling
 from hiersep.data.catalog import open_dataset
-from hiersep.data.mixing import mix, read_stems
-from hiersep.data.remixing import StemPool
-from hiersep.errors import DataError, HierarchyError, HiersepWarning
+from hiersep.data.mixing import mix, realise
+from hiersep.data.mixtures import MixtureOptions, MixtureSampler
+from hiersep.data.reading import read_excerpt
+from hiersep.data.sampling import interleave
+from hiersep.errors import HierarchyError
 from hiersep.hierarchy import Hierarchy
 from hiersep.typed import expect
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
     from hiersep.data.catalog import Catalog
+    from hiersep.data.events import MixtureSpec
+    from hiersep.data.mixers import Mixing
+    from hiersep.data.sampling import Clip
 
     Item = dict[str, Any]
-    Claims = tuple[tuple[str | None, ...], npt.NDArray[np.float32], npt.NDArray[np.bool_]]
+    Place = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class _Mixed:
+    """One item, as arrays.
+
+    Attributes:
+        catalog: The data set that it is from.
+        spec: What it is made of.
+        nodes: Of the node axis.
+        mixture: Shape: (channel, time).
+        sources: Shape: (node, channel, time).
+        known: Shape: (node,).
+        query: Shape: (channel, time); None without one.
+    """
+
+    catalog: Catalog
+    spec: MixtureSpec
+    nodes: tuple[str, ...]
+    mixture: npt.NDArray[np.float32]
+    sources: npt.NDArray[np.float32]
+    known: npt.NDArray[np.bool_]
+    query: npt.NDArray[np.float32] | None
 
 
 class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
@@ -38,33 +68,59 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
 
     Every stem of the track is in the mixture, whether a node claims it or not. The root is never a target: it is the
     mixture. In the split ``train`` each epoch (`set_epoch`) draws other clips; the clips of any other split are
-    fixed once by the seed.
+    fixed once by the seed, and nothing in them is remixed, changed or removed.
 
     Args:
-        folder: A data set that `open_dataset` recognises.
+        folder: A data set that `open_dataset` recognises. Or several, of any depth, of which each item takes one; a
+            node that a data set does not tell apart is marked as not known.
         hierarchy: A `Hierarchy`, or what `Hierarchy.load` takes: a shipped name, a file, a dict.
         split: ``train``, ``validation`` or ``test``; None takes all tracks, clips fixed.
+        num_mixtures: Items of an epoch; of a fixed split at most, where it has fewer salient windows.
         target: A node: N is its path below the root, coarse to fine. A list of nodes: these. None: all nodes.
+        query: Each item asks for one target, drawn from `target` (None: every leaf that a stem can belong to), and
+            brings a query: a salient excerpt of a stem of it, from another track. N is the levels below the root; a
+            target on a coarser level is repeated on the finer ones.
         salient: Nodes of which one must sound in every clip. Default: the target; of a list, or of all nodes, any.
         duration: Length of a clip in seconds.
+        query_duration: Length of a query in seconds. Default: `duration`.
         sample_rate: Working rate in Hz; stems at another rate are resampled.
-        num_mixtures: Items of an epoch; of a fixed split at most, where it has fewer salient windows.
         channels: 1 for mono (the mean of a stem's channels), 2 for stereo.
-        incoherent: In the split ``train``, share of the mixtures in which every part is played from another song
-            (`StemPool`); the others are excerpts of songs as they are.
-        gain_db: In the split ``train`` every stem is turned up or down by a gain drawn uniformly within plus or minus
+        mixing: How training mixtures are made that are not excerpts of songs as they are: ``coherent`` and
+            ``incoherent`` play every part of a song from another one; a `MixingConfig`, a mapping or a file holds
+            distributions, as scaper has them.
+        incoherent: Share of the training mixtures that are made so. Default: none if `mixing` is ``coherent``, else
+            all.
+        gain_db: Every stem of a training mixture is turned up or down by a gain drawn uniformly within plus or minus
             this, so that few songs make many balances; 0 leaves the song's own. The sums stay exact.
+        augment: Share of the stems of training mixtures that are augmented before the sum.
+        silent: Share of the clips in which the target is silent (RMS below -60 dBFS) and something else is salient.
+        alone: Of the other clips, share in which the target has no salient sibling; in the rest it has one. None: as
+            it comes.
+        balanced: Draw a target first, all alike, then a track in which it sounds, then a window. By default a track
+            comes first, so that targets come as often as they occur.
+        remove: What is taken from the training tracks that a hash of seed and name picks: ``all``, and they give
+            nothing; or labels of the ``leaf``, and they give mixtures in which the finest of the wanted nodes is not
+            known, and no queries.
+        remove_fraction: Share of the tracks that are picked; those at 0.5 are among those at 0.9.
+        weights: How often each of several data sets is drawn, relative to the others. Default: all alike.
         seed: Decides all draws, with the epoch and the index.
-        strict: Make a stem that no node claims an error; by default one warning counts them.
+        strict: Make a stem that no node claims, and whatever `open_dataset` mends or leaves out, an error; by default
+            a warning tells of them.
+        splits: A published table of splits that the data set's reader knows; of several data sets, one for each.
         transform: A nussl transform, applied to what `process_item` gives. Default: tensors.
         jobs: Processes that measure the data set the first time; -1 takes all cores.
 
+    Attributes:
+        nodes: Ids of the node axis; with queries, where they change from item to item, the names of the levels.
+        catalogs: The data sets; `catalog` is the first.
+
     Shape:
-        An item is ``{"mix": (channel, time), "sources": (node, channel, time), "known": (node,) bool}``.
+        An item is ``{"mix": (channel, time), "sources": (node, channel, time), "known": (node,) bool}``, and with
+        queries ``"query": (channel, time)``.
 
     Raises:
         ConfigError: If an option is out of range.
-        DataError: If the folder cannot be used, or the nodes are nowhere salient.
+        DataError: If the folder cannot be used, or there are no clips as the options want them.
         HierarchyError: If the hierarchy or a node is not known.
 
     Example:
@@ -78,157 +134,164 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
 
     def __init__(  # noqa: PLR0913  (a public constructor: each option is keyword-only)
         self,
-        folder: str | os.PathLike[str],
-        hierarchy: Hierarchy | str | os.PathLike[str] | Mapping[str, Any],
+        folder: Place | Sequence[Place],
+        hierarchy: Hierarchy | Place | Mapping[str, Any],
         *,
         split: str | None,
         num_mixtures: int,
         target: str | Sequence[str] | None = None,
+        query: bool = False,
         salient: Sequence[str] | None = None,
         duration: float = 10.0,
+        query_duration: float | None = None,
         sample_rate: int = 16000,
         channels: int = 1,
-        incoherent: float = 0.0,
+        mixing: Mixing = "coherent",
+        incoherent: float | None = None,
         gain_db: float = 0.0,
+        augment: float = 0.0,
+        silent: float = 0.0,
+        alone: float | None = None,
+        balanced: bool = False,
+        remove: Literal["all", "leaf"] | None = None,
+        remove_fraction: float = 0.5,
+        weights: Sequence[float] | None = None,
         seed: int = 0,
         strict: bool = False,
+        splits: str | Sequence[str | None] | None = None,
         transform: Callable[[Item], Item] | None = None,
         jobs: int = -1,
     ):
-        expect(duration > 0, "duration", "more than 0 seconds", duration)
+        self._options = MixtureOptions(
+            split, duration, query_duration, mixing, incoherent, gain_db, augment, silent, alone, balanced, remove,
+            remove_fraction, seed, strict,
+        )  # fmt: skip
         expect(num_mixtures >= 1, "num_mixtures", "1 or more", num_mixtures)
         expect(channels in (1, 2), "channels", "1 or 2", channels)
-        expect(0 <= incoherent <= 1, "incoherent", "a share in [0, 1]", incoherent)
-        expect(0 <= gain_db <= 60, "gain_db", "0 to 60 dB", gain_db)
-        expect(seed >= 0, "seed", "0 or more", seed)
+        expect(not (query and salient), "salient", "none beside queries, which name their target", salient)
+        folders = _folders(folder)
+        self._shares = _shares(weights, len(folders))
+        self._edges = list(itertools.accumulate(self._shares))[:-1]
         self.hierarchy = Hierarchy.load(hierarchy)
-        self.nodes = target_nodes(self.hierarchy, target)
+        targets = _targets(self.hierarchy, target, query=query, salient=salient)
+        self.nodes = self.hierarchy.levels[1:] if query else target_nodes(self.hierarchy, target)
         self.split, self.duration, self.seed = split, duration, seed
-        self.catalog: Catalog = open_dataset(folder, sample_rate=sample_rate, jobs=jobs)
-        self._channels = channels
-        self._gain_db = gain_db if split == "train" else 0.0
-        self._incoherent = incoherent if split == "train" else 0.0
-        self._rows = [self.hierarchy.index(node) for node in self.nodes]
-        self._claims_by_track: dict[int, Claims] = {}
+        self.catalogs = tuple(
+            open_dataset(place, sample_rate=sample_rate, jobs=jobs, splits=table, strict=strict)
+            for place, table in zip(folders, _of_each(splits, len(folders)), strict=True)
+        )
+        self._channels, self._asks = channels, query
+        wanted = None if query else self.nodes
+        self._samplers = [
+            MixtureSampler(catalog, self.hierarchy, targets, self._options, nodes=wanted) for catalog in self.catalogs
+        ]
         self._epoch = torch.zeros(1, dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # so that persistent workers see a new epoch
-        salient = salient or ([target] if isinstance(target, str) else self.nodes)
-        self._report_unclaimed(strict)
-        self._clips = self._find_clips(salient)
-        self._pool = self._find_stems() if self._incoherent else None
-        if split != "train":
-            self._fixed = sampling.fixed_list(self._clips, seed, num_mixtures, duration)
-            num_mixtures = len(self._fixed)
-        self._num_mixtures = num_mixtures
-        super().__init__(str(folder), transform=transform, sample_rate=sample_rate, num_channels=channels)
+        self._fixed = None if self._options.training else self._fixed_clips(num_mixtures)
+        self._num_mixtures = num_mixtures if self._fixed is None else len(self._fixed)
+        name = os.pathsep.join(map(str, folders))
+        super().__init__(name, transform=transform, sample_rate=sample_rate, num_channels=channels)
         self.metadata["nodes"] = list(self.nodes)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # a copy has an epoch of its own, and workers too
 
-    def _report_unclaimed(self, strict: bool) -> None:
-        tracks = self.catalog.select(self.split)
-        unclaimed = sampling.unclaimed_stems(self.catalog, tracks, self.hierarchy)
-        if unclaimed:
-            total = sum(len(self.catalog.tracks[track].stems) for track in tracks)
-            message = (
-                f"{self.catalog.folder}: {len(unclaimed)} of {total} stems in split '{self.split}' are claimed by no "
-                f"node of hierarchy '{self.hierarchy.name}' and sound in the mixture only, first {unclaimed[0].path}; "
-                "label them, or name them under 'ignore:'"
-            )
-            if strict:
-                raise HierarchyError(message)
-            warnings.warn(message, HiersepWarning, stacklevel=3)
+    @property
+    def catalog(self) -> Catalog:
+        """The data set, of several the first."""
+        return self.catalogs[0]
 
-    def _find_stems(self) -> StemPool:
-        return StemPool(self.catalog, self.catalog.select(self.split), self.hierarchy, self.duration)
-
-    def _find_clips(self, salient: Sequence[str]) -> list[tuple[sampling.Clip, ...]]:
-        for node in salient:
-            self.hierarchy.node(node)
-        reachable = self.hierarchy.reachable(dataset=self.catalog.dataset)
-        if not any(node in reachable for node in salient):
-            raise HierarchyError(
-                f"hierarchy '{self.hierarchy.name}' has no label for {_named(salient)} in the data set "
-                f"'{self.catalog.dataset}'; no stem can belong there"
-            )
-        tracks = self.catalog.select(self.split)
-        clips = sampling.salient_clips(self.catalog, tracks, self.hierarchy, salient, self.duration)
-        if not clips:
-            raise DataError(
-                f"{self.catalog.folder}: {_named(salient)} is nowhere louder than {sampling.SALIENT_DB:.0f} dBFS in "
-                f"split '{self.split}' ({len(tracks)} tracks); choose another target or more data"
-            )
-        return clips
+    def _fixed_clips(self, count: int) -> list[tuple[int, Clip]]:
+        clips = [
+            [(number, clip) for clip in sampler.fixed(math.ceil(share * count))]
+            for number, (sampler, share) in enumerate(zip(self._samplers, self._shares, strict=True))
+        ]
+        return interleave(clips)[:count]
 
     def get_items(self, folder: str) -> list[int]:
-        """List the items: their numbers, for the clip is drawn when the item is made."""
+        """List the items: their numbers, for the mixture is drawn when the item is made."""
         return list(range(self._num_mixtures))
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the split ``train`` draw the clips of this epoch from now on, in living workers too."""
+        """Make the split ``train`` draw the mixtures of this epoch from now on, in living workers too."""
         self._epoch.fill_(epoch)
 
-    def clip(self, index: int) -> sampling.Clip:
-        """Which excerpt an item holds: a pure function of (seed, epoch, index)."""
-        if self.split != "train":
-            return self._fixed[index]
-        return sampling.draw(self._clips, self.seed, int(self._epoch), index)
+    def spec(self, index: int) -> MixtureSpec:
+        """What ``self[index]`` is made of: a pure function of (seed, epoch, index)."""
+        return self._draw(self.items[index])[1]
 
-    def _mixed(self, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        clip = self.clip(index)
-        epoch = int(self._epoch)
-        claims, membership, known = self._claims(clip.track)
-        rng = sampling.remix_rng(self._incoherent, self.seed, epoch, index) if self._pool else None
-        excerpts = self._pool.remix(clip, claims, rng) if self._pool and rng else sampling.coherent(self.catalog, clip)
-        stems = read_stems(self.catalog, excerpts, self.duration, self._channels)
-        if self._gain_db:
-            gains_db = sampling.draw_gains(len(stems), self._gain_db, self.seed, epoch, index)
-            stems *= np.float32(10) ** (gains_db[:, None, None] / 20)
-        mixture, sources = mix(stems, membership)
-        return mixture, sources, known
+    def catalog_of(self, index: int) -> Catalog:
+        """The data set that ``self[index]`` is from, to whose tracks its `spec` points."""
+        return self._draw(self.items[index])[0].catalog
 
-    def _claims(self, track: int) -> Claims:
-        """Claims of a track's stems, the rows of its membership, and what is known; worked out once per track."""
-        if track not in self._claims_by_track:
-            claims = sampling.claims_of(self.catalog, track, self.hierarchy)
-            membership, known = self.hierarchy.membership(claims), self.hierarchy.known(claims)
-            self._claims_by_track[track] = claims, membership[self._rows], known[self._rows]
-        return self._claims_by_track[track]
+    def _draw(self, item: int) -> tuple[MixtureSampler, MixtureSpec]:
+        if self._fixed is not None:
+            number, clip = self._fixed[item]
+            return self._samplers[number], self._samplers[number].draw(
+                np.random.default_rng([self.seed, 0, item]), clip
+            )
+        rng = np.random.default_rng([self.seed, int(self._epoch), item])
+        number = bisect_right(self._edges, rng.random())
+        return self._samplers[number], self._samplers[number].draw(rng)
+
+    def _mixed(self, item: int) -> _Mixed:
+        sampler, spec = self._draw(item)
+        catalog, query = sampler.catalog, None
+        nodes = self.nodes if spec.target is None else self._levels_of(spec.target)
+        rows = [self.hierarchy.index(node) for node in nodes]
+        membership, known = sampler.labels.of_mixture(spec)
+        mixture, sources = mix(realise(catalog, spec, self._channels), membership[rows])
+        if spec.query is not None:
+            place, length = spec.query, round(spec.query.duration * catalog.sample_rate)
+            query = read_excerpt(catalog, place.track, place.stem, place.source_time, length, self._channels)
+        return _Mixed(catalog, spec, nodes, mixture, sources, known[rows], query)
+
+    def _levels_of(self, target: str) -> tuple[str, ...]:
+        """The path to a target below the root, its end repeated down to the finest level."""
+        path = self.hierarchy.path(target)[1:]
+        return path + path[-1:] * (len(self.nodes) - len(path))
 
     def process_item(self, item: int) -> Item:
         """Make an item as nussl does, of AudioSignals.
 
         Returns:
-            ``{"mix": AudioSignal, "sources": {node: AudioSignal}, "metadata": {...}}``. The metadata hold the
-            track, its start in seconds, the nodes in their order, and which of them are known.
+            ``{"mix": AudioSignal, "sources": {node: AudioSignal}, "metadata": {...}}``, and with queries ``"query":
+            AudioSignal``. The metadata hold the data set, the track and its start in seconds, the nodes in their
+            order, which of them are known, and with queries the target.
         """
-        mixture, sources, known = self._mixed(item)
-        clip = self.clip(item)
-        return {
-            "mix": self._load_audio_from_array(mixture, self.catalog.sample_rate),
-            "sources": {
-                node: self._load_audio_from_array(source, self.catalog.sample_rate)
-                for node, source in zip(self.nodes, sources, strict=True)
-            },
-            "metadata": {
-                "track": self.catalog.tracks[clip.track].id,
-                "start_s": clip.start_s,
-                "nodes": list(self.nodes),
-                "known": known.tolist(),
-            },
+        mixed = self._mixed(item)
+        rate, track = mixed.catalog.sample_rate, mixed.spec.track
+        metadata = {
+            "dataset": mixed.catalog.dataset,
+            "track": None if track is None else mixed.catalog.tracks[track].id,
+            "start_s": mixed.spec.start_s,
+            "nodes": list(mixed.nodes),
+            "known": mixed.known.tolist(),
         }
+        signals: Item = {
+            "mix": self._load_audio_from_array(mixed.mixture, rate),
+            "sources": {
+                node: self._load_audio_from_array(source, rate)
+                for node, source in zip(mixed.nodes, mixed.sources, strict=True)
+            },
+            "metadata": metadata,
+        }
+        if mixed.query is not None:
+            metadata["target"] = mixed.spec.target
+            signals["query"] = self._load_audio_from_array(mixed.query, rate)
+        return signals
 
     def __getitem__(self, index: int) -> Item:
         if self.transform is not None:
             return dict(super().__getitem__(index))
-        mixture, sources, known = self._mixed(self.items[index])
-        return {
-            "mix": torch.from_numpy(mixture),
-            "sources": torch.from_numpy(sources),
-            "known": torch.from_numpy(known.copy()),
+        mixed = self._mixed(self.items[index])
+        item = {
+            "mix": torch.from_numpy(mixed.mixture),
+            "sources": torch.from_numpy(mixed.sources),
+            "known": torch.from_numpy(mixed.known),
         }
+        return item if mixed.query is None else {**item, "query": torch.from_numpy(mixed.query)}
 
 
 def target_nodes(hierarchy: Hierarchy, target: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -251,5 +314,33 @@ def target_nodes(hierarchy: Hierarchy, target: str | Sequence[str] | None) -> tu
     return nodes
 
 
-def _named(nodes: Sequence[str]) -> str:
-    return ", ".join(f"'{node}'" for node in nodes)
+def _targets(
+    hierarchy: Hierarchy, target: str | Sequence[str] | None, *, query: bool, salient: Sequence[str] | None
+) -> tuple[str, ...]:
+    """Name the nodes of which one sounds in every clip, in the order given."""
+    if query:
+        asked = [target] if isinstance(target, str) else target
+        return target_nodes(hierarchy, hierarchy.leaves if asked is None else asked)
+    for node in salient or ():
+        hierarchy.node(node)
+    return tuple(salient or ([target] if isinstance(target, str) else target_nodes(hierarchy, target)))
+
+
+def _folders(folder: Place | Sequence[Place]) -> list[Place]:
+    folders = [folder] if isinstance(folder, str | os.PathLike) else list(folder)
+    expect(bool(folders), "folder", "at least one data set", folder)
+    return folders
+
+
+def _shares(weights: Sequence[float] | None, count: int) -> list[float]:
+    """How often each of several data sets is drawn."""
+    given = [1.0] * count if weights is None else list(weights)
+    fit = len(given) == count and all(0 < weight < math.inf for weight in given)
+    expect(fit, "weights", f"{count} positive numbers, one per data set", weights)
+    return [weight / sum(given) for weight in given]
+
+
+def _of_each(splits: str | Sequence[str | None] | None, count: int) -> list[str | None]:
+    given = [splits] * count if splits is None or isinstance(splits, str) else list(splits)
+    expect(len(given) == count, "splits", f"one for each of {count} data sets", splits)
+    return given

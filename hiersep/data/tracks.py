@@ -18,11 +18,13 @@ class Stem:
         id: Name of the stem, unique in its track (Slakh: ``S00``).
         path: The audio file.
         attributes: What the data set says of it; a hierarchy's ``match:`` names one of these keys.
+        stream: Number of the stream in a container that holds several (MUSDB18's ``.stem.mp4``); None elsewhere.
     """
 
     id: str
     path: Path
     attributes: Mapping[str, Any]
+    stream: int | None = None
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class Track:
 
     Attributes:
         id: Name of the song, unique in its data set.
-        split: ``train``, ``validation``, ``test``, or None where the data set has no splits.
+        split: ``train``, ``validation``, ``test`` (Slakh: also ``omitted``), or None where the data set has no splits.
         stems: Its stems, in the data set's order. The mixture is their sum.
+        mixture: The mixture as the data set has it, where it has one; never used in its place, but compared.
     """
 
     id: str
     split: str | None
     stems: tuple[Stem, ...]
+    mixture: Stem | None = None

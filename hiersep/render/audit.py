@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from hiersep.data.catalog import open_dataset
-from hiersep.data.coverage import Coverage, draw_coverage, measure_coverage
+from hiersep.data.coverage import Coverage, draw_coverage, draw_strays, measure_coverage, name_some
 from hiersep.data.readers import slakh
 from hiersep.errors import DataError
 from hiersep.hierarchy import Hierarchy
@@ -206,14 +206,12 @@ def summary(result: Audit, hierarchy: Hierarchy) -> str:
         f"Size: {splits}",
         f"Parts per track: median {result.parts.median:g}, quartiles {lower:g} and {upper:g} ({histogram} tracks)",
         f"Songs: {result.songs}, {result.several} of them in several tracks; in more than one split: "
-        f"{_some(result.crossing)}",
+        f"{name_some(result.crossing)}",
         f"Shared 8-bar melodies: {_shared_line(result.melodies)}",
         f"Shared 8-bar drum parts: {_shared_line(result.drums)}",
-        f"MIDI unreadable: {_some(result.unread)}",
-        f"Identical stems: {_some([' = '.join(group) for group in result.identical])}",
-        f"Unclaimed stems: {_some(coverage.unclaimed)}",
-        f"Leaves without a label here: {_some(coverage.unlabelled)}",
-        f"Leaves without a stem here: {_some(coverage.absent)}",
+        f"MIDI unreadable: {name_some(result.unread)}",
+        f"Identical stems: {name_some([' = '.join(group) for group in result.identical])}",
+        draw_strays(coverage),
     ]
     return "\n".join(lines)
 
@@ -221,8 +219,3 @@ def summary(result: Audit, hierarchy: Hierarchy) -> str:
 def _shared_line(shared: SharedPhrases) -> str:
     most = [f"{one} and {other} ({count})" for one, other, count in shared.most]
     return f"in {shared.sharing} of {shared.songs} songs, {shared.pairs} pairs{': ' * bool(most)}{', '.join(most[:3])}"
-
-
-def _some(names: Sequence[str]) -> str:
-    """Name how many there are, and the first few."""
-    return f"{len(names)} ({', '.join(names[:5])}{', ...' * (len(names) > 5)})" if names else "none"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hiersep.errors import HiersepError
+from hiersep.data.augmentation import NO_DRIVE, draw_chain, play
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,23 +24,6 @@ DRIVE: dict[str, tuple[float, float]] = {
     "synth_lead": (0.3, 12.0),
     "synth_pad": (0.2, 6.0),
 }
-ROOM, COMPRESSED = 0.8, 0.4  # shares of the stems
-SHELF_DB, PEAK_DB = 4.0, 5.0  # greatest gain and cut
-
-
-def load_effects() -> Any:
-    """Import pedalboard.
-
-    Raises:
-        HiersepError: If it is not installed.
-    """
-    try:
-        import pedalboard
-    except ImportError as error:
-        raise HiersepError(
-            f"effects need pedalboard ({error}); run `pip install hiersep[effects]`, or render without effects"
-        ) from error
-    return pedalboard
 
 
 def draw_effects(kind: str, rng: np.random.Generator) -> list[Any]:
@@ -53,24 +36,7 @@ def draw_effects(kind: str, rng: np.random.Generator) -> list[Any]:
     Returns:
         Plug-ins of pedalboard, new ones: they hold state.
     """
-    pedalboard = load_effects()
-    chain = []
-    share, greatest_db = DRIVE.get(kind, (0.0, 0.0))
-    if rng.random() < share:
-        chain.append(pedalboard.Distortion(drive_db=rng.uniform(0.2, 1.0) * greatest_db))
-    chain += [
-        pedalboard.LowShelfFilter(rng.uniform(100, 300), rng.uniform(-SHELF_DB, SHELF_DB)),
-        pedalboard.PeakFilter(300 * 8 ** rng.random(), rng.uniform(-PEAK_DB, PEAK_DB), rng.uniform(0.5, 1.5)),
-        pedalboard.HighShelfFilter(rng.uniform(1800, 3600), rng.uniform(-SHELF_DB, SHELF_DB)),
-    ]
-    if rng.random() < COMPRESSED:
-        chain.append(
-            pedalboard.Compressor(rng.uniform(-24, -12), rng.uniform(2, 4), rng.uniform(3, 20), rng.uniform(80, 250))
-        )
-    if rng.random() < ROOM:
-        room, damping, wet = rng.uniform(0.05, 0.45), rng.uniform(0.3, 0.8), rng.uniform(0.05, 0.35)
-        chain.append(pedalboard.Reverb(room, damping, wet_level=wet, dry_level=0.5, width=0.0))  # 0.5 is unity
-    return chain
+    return draw_chain(rng, DRIVE.get(kind, NO_DRIVE))
 
 
 def apply_effects(
@@ -87,6 +53,4 @@ def apply_effects(
     Shape:
         samples: (time,); output: (time,).
     """
-    board = load_effects().Pedalboard(draw_effects(kind, rng))
-    played: npt.NDArray[np.float32] = board(samples, sample_rate)
-    return played
+    return play(samples, sample_rate, draw_effects(kind, rng))

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hiersep.data.augmentation import load_pedalboard
 from hiersep.errors import ConfigError, DataError, HiersepWarning
 from hiersep.files import fingerprint
 from hiersep.render.composer import compose
 from hiersep.render.doubling import double
-from hiersep.render.effects import load_effects
 from hiersep.render.midi import find_midi, read_midi
 from hiersep.render.orchestrate import Arrangement, orchestrate
 from hiersep.render.soundfonts import hold_out
@@ -235,7 +235,7 @@ def make_plan(settings: RenderSettings) -> Plan:
         HiersepError: If FluidSynth is not installed, or effects are wanted and pedalboard is not.
     """
     if settings.effects:
-        load_effects()
+        load_pedalboard()
     heard, held_out = hold_out(settings.soundfonts, settings.test_soundfonts)
     if settings.midi is None:
         sources = [SongSource(f"composed/{number:05d}", number) for number in range(settings.tracks)]

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import math
-import os
 import shutil
-import signal
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +14,14 @@ from joblib import Parallel, cpu_count, delayed
 from tqdm import tqdm
 
 from hiersep import audio
+from hiersep.data.parallel import without_interrupts
 from hiersep.errors import ConfigError, DataError
-from hiersep.files import TEMPORARY_PREFIX, write_json
+from hiersep.files import TEMPORARY_PREFIX, lock_folder, size_text, write_json
 from hiersep.render.multitrack import count_stems, render_track
 from hiersep.render.plan import SPLITS, make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import os
 
     from hiersep.render.plan import Plan, RenderSettings, TrackPlan
 
@@ -97,48 +93,6 @@ def _sweep(out: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _lock(out: Path) -> Iterator[None]:
-    """Hold the folder against a second run; the lock ends with the process, however that ends.
-
-    Raises:
-        DataError: If another run holds it, or the folder cannot be made.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        handle = os.open(out, os.O_RDONLY)
-    except OSError as error:
-        raise DataError(
-            f"{out}: cannot be made a folder ({error.strerror}); choose a folder that can be written to"
-        ) from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(
-                f"{out}: another run is rendering into it; wait for it, or choose another folder"
-            ) from error
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Ignore Ctrl-C for a moment; the processes that are started meanwhile ignore it for good.
-
-    Ctrl-C reaches the whole process group; this process ends its workers itself, without their tracebacks.
-    """
-    if threading.current_thread() is not threading.main_thread():  # where Python lets nobody set a handler
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _estimate_bytes(plan: Plan, pending: list[TrackPlan]) -> float:
     """Tell how much room tracks take: stems and mixture, by some tracks that lie evenly among them."""
     settings = plan.settings
@@ -148,10 +102,6 @@ def _estimate_bytes(plan: Plan, pending: list[TrackPlan]) -> float:
     return seconds * settings.sample_rate * 2 * (FLAC_SHARE if settings.format == "flac" else 1.0)
 
 
-def _size(number: float) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
-
-
 def _announce(out: Path, plan: Plan, pending: list[TrackPlan]) -> None:
     """Say how much room the tracks will take, where their progress will be shown.
 
@@ -159,12 +109,13 @@ def _announce(out: Path, plan: Plan, pending: list[TrackPlan]) -> None:
         DataError: If there is clearly too little.
     """
     needed, free = _estimate_bytes(plan, pending), shutil.disk_usage(out).free
-    wanted = f"about {_size(needed)} in {len(pending)} tracks"
+    wanted = f"about {size_text(needed)} in {len(pending)} tracks"
     if free < TOLERANCE * needed:
         raise DataError(
-            f"{out}: expected room for {wanted}, got {_size(free)}; make room, choose another folder, or render less"
+            f"{out}: expected room for {wanted}, got {size_text(free)}; make room, choose another folder, "
+            "or render less"
         )
-    tqdm.write(f"{out}: {wanted}; {_size(free)} free", file=sys.stderr)
+    tqdm.write(f"{out}: {wanted}; {size_text(free)} free", file=sys.stderr)
 
 
 def _render_pending(out: Path, pending: list[TrackPlan], plan: Plan, jobs: int) -> None:
@@ -173,7 +124,7 @@ def _render_pending(out: Path, pending: list[TrackPlan], plan: Plan, jobs: int) 
     pool = Parallel(n_jobs=processes, return_as="generator_unordered")
     tasks = (delayed(render_track)(out / track.split / track.name, track, plan, threads=threads) for track in pending)
     try:
-        with _without_interrupts():
+        with without_interrupts():
             finished = pool(tasks)
         for _ in tqdm(finished, total=len(pending), unit="track", desc="render", disable=None, smoothing=0.0):
             pass
@@ -205,7 +156,7 @@ def render(out: str | os.PathLike[str], settings: RenderSettings, *, jobs: int |
         raise ConfigError(f"jobs: expected at least 1, got {jobs}")
     out = Path(out)
     plan = make_plan(settings)
-    with _lock(out):
+    with lock_folder(out):
         _claim(out, plan.to_dict())
         _sweep(out)
         folders = {track.name: out / track.split / track.name for track in plan.tracks}

@@ -44,19 +44,16 @@ class EpochLoader(DataLoader[dict[str, Any]]):
 
 def make_dataset(config: ExperimentConfig, split: str, num_mixtures: int) -> HierarchicalMixtureDataset:
     """Open one split of an experiment's data."""
-    data = config.data
+    options = config.data.to_dict()
+    for name in ("num_train", "num_validation"):
+        del options[name]
     return HierarchicalMixtureDataset(
-        data.folder,
-        data.hierarchy,
+        options.pop("folder"),
+        options.pop("hierarchy"),
         split=split,
-        target=data.target,
-        salient=data.salient,
-        duration=data.duration,
-        sample_rate=data.sample_rate,
         num_mixtures=num_mixtures,
-        incoherent=data.incoherent,
-        gain_db=data.gain_db,
         seed=config.training.seed,
+        **options,
     )
 
 

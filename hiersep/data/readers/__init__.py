@@ -1,7 +1,8 @@
 """One module per data set; each knows a layout and yields `Track`s, nothing else.
 
-A reader module has ``NAME`` (the key of the data set's block in a hierarchy's ``labels:``), ``recognises(folder)``
-and ``tracks(folder)``. The first that recognises a folder reads it, so the most particular stands first.
+A reader module has ``NAME`` (the key of the data set's block in a hierarchy's ``labels:``), ``LAYOUT`` (what it looks
+for, in a few words), ``recognises(folder)`` and ``tracks(folder, splits)``. The first that recognises a folder reads
+it, so the most particular stands first.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, cast
 
 from hiersep.data.readers import folder as plain_folder
-from hiersep.data.readers import slakh
+from hiersep.data.readers import medleydb, moisesdb, musdb18, slakh
 from hiersep.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,15 +24,24 @@ class Reader(Protocol):
     """What every reader module offers."""
 
     NAME: str
+    LAYOUT: str
 
     def recognises(self, folder: Path) -> bool:
         """Say whether `folder` has this data set's layout."""
 
-    def tracks(self, folder: Path) -> Iterator[Track]:
-        """Yield the tracks below `folder`, sorted by split and name."""
+    def tracks(self, folder: Path, splits: str | None = None) -> Iterator[Track]:
+        """Yield the tracks below `folder`, sorted by split and name.
+
+        Args:
+            folder: Of the data set.
+            splits: Name of a table of splits that the data set publishes; None takes the folders as they are.
+        """
 
 
-READERS: tuple[Reader, ...] = (cast("Reader", slakh), cast("Reader", plain_folder))
+READERS: tuple[Reader, ...] = cast(
+    "tuple[Reader, ...]",
+    (slakh, musdb18, moisesdb, medleydb, plain_folder),
+)
 
 
 def find_reader(folder: Path) -> Reader:
@@ -47,9 +57,11 @@ def find_reader(folder: Path) -> Reader:
     for reader in READERS:
         if reader.recognises(folder):
             return reader
-    if not any(folder.iterdir()):
+    entries = sorted(folder.iterdir())
+    if not entries:
         raise DataError(f"{folder}: the folder is empty; expected multitracks, for example from `hiersep render`")
-    raise DataError(
-        f"{folder}: expected Slakh2100's layout (TrackNNNNN/metadata.yaml and stems/) or one folder of audio files "
-        "per song, found neither; see the data guide"
-    )
+    near = (place for place in entries if place.is_dir() and any(reader.recognises(place) for reader in READERS))
+    better = next(near, None)
+    hint = f"; did you mean {better}?" if better else "; see the data guide"
+    layouts = "; ".join(reader.LAYOUT for reader in READERS)
+    raise DataError(f"{folder}: expected multitracks in a layout that is known ({layouts}), found none{hint}")

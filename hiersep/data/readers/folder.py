@@ -1,16 +1,20 @@
 """Plain folders: one folder per song, one audio file per stem, named by what it holds.
 
-Layout: ``[train|validation|test/]SONG/{vocals.wav, drums.wav, ...}``. A file named ``mixture`` or ``mix`` is the
-mixture and no stem. The stem's attribute is ``filename``; a hierarchy matches it by ``match: filename`` and globs
-(``drums``, ``gtr_*``).
+Origin, size, licence: yours.
+Layout: ``[train|validation|test/]SONG/{vocals.wav, drums.wav, ...}``; ``val`` is ``validation`` too. A file named
+``mixture`` or ``mix`` is the mixture and no stem. The stem's attribute is ``filename``; a hierarchy matches it by
+``match: filename`` and globs (``drums``, ``gtr_*``).
+Traps: a song whose name occurs in several splits is called ``SPLIT/SONG``, for every track needs a name of its own.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from hiersep.audio import SUFFIXES
+from hiersep.data.readers.metadata import refuse_splits
 from hiersep.data.tracks import Stem, Track
 from hiersep.errors import DataError
 
@@ -19,27 +23,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "folder"
-SPLITS = ("train", "validation", "test")
+LAYOUT = "plain folders: SONG/STEM.wav"
 MIXTURE_NAMES = ("mixture", "mix")
+_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
-def _stem_files(song: Path) -> list[Path]:
+def _audio_files(song: Path) -> list[Path]:
     return sorted(
         path
         for path in song.iterdir()
         if path.suffix.lower() in SUFFIXES
         and path.is_file()
         and not path.name.startswith(".")  # macOS leaves ._NAME.wav beside NAME.wav
-        and path.stem.lower() not in MIXTURE_NAMES
     )
 
 
+def _is_mixture(path: Path) -> bool:
+    return path.stem.lower() in MIXTURE_NAMES
+
+
 def _songs(folder: Path) -> Iterator[tuple[str | None, Path]]:
-    splits: list[str | None] = [split for split in SPLITS if (folder / split).is_dir()]
-    for split in splits or [None]:
-        parent = folder / split if split else folder
+    named = [name for name in _FOLDERS if (folder / name).is_dir()]
+    for name in named or ["."]:
+        split, parent = _FOLDERS.get(name), folder / name
         for song in sorted(parent.iterdir()):
-            if song.is_dir() and not song.name.startswith(".") and _stem_files(song):
+            if song.is_dir() and not song.name.startswith(".") and not all(map(_is_mixture, _audio_files(song))):
                 yield split, song
 
 
@@ -48,16 +56,25 @@ def recognises(folder: Path) -> bool:
     return next(_songs(folder), None) is not None
 
 
-def tracks(folder: Path) -> Iterator[Track]:
+def tracks(folder: Path, splits: str | None = None) -> Iterator[Track]:
     """Yield a track per song folder.
+
+    Args:
+        folder: Of the data set.
+        splits: None: there are no tables of splits.
 
     Raises:
         DataError: If two files of a song differ in their suffix only: the mixture would hold that stem twice.
     """
-    for split, song in _songs(folder):
-        stems = tuple(Stem(path.stem, path, {"filename": path.name}) for path in _stem_files(song))
-        for one, other in itertools.pairwise(sorted(stems, key=lambda stem: stem.id)):
+    refuse_splits(NAME, splits)
+    songs = list(_songs(folder))
+    names = Counter(song.name for _, song in songs)
+    for split, song in songs:
+        files = [Stem(path.stem, path, {"filename": path.name}) for path in _audio_files(song)]
+        stems = sorted((stem for stem in files if not _is_mixture(stem.path)), key=lambda stem: stem.id)
+        for one, other in itertools.pairwise(stems):
             if one.id == other.id:
                 both = f"{one.path.name} and {other.path.name}"
                 raise DataError(f"{song}: expected one file per stem, got {both}; remove one")
-        yield Track(song.name, split, stems)
+        mixture = next((stem for stem in files if _is_mixture(stem.path)), None)
+        yield Track(song.name if names[song.name] == 1 else f"{split}/{song.name}", split, tuple(stems), mixture)

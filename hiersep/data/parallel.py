@@ -1,0 +1,27 @@
+"""Start workers that do not hear Ctrl-C: the process that started them ends them, without their tracebacks."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment; the processes that are started meanwhile ignore it for good.
+
+    Ctrl-C reaches the whole process group; this process ends its workers itself, without their tracebacks.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where Python lets nobody set a handler
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
