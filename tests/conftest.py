@@ -33,3 +33,10 @@ def rendered(tmp_path_factory):
     settings = RenderSettings(tracks=6, seed=25, duration=15.0, splits=(0.5, 0.17, 0.33), format="wav")
     render(out, settings, jobs=1)
     return out
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache for each test."""
+    monkeypatch.setenv("HIERSEP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"

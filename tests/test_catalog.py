@@ -20,12 +20,7 @@ from hiersep.data.measuring import TrackWork, measure_track
 from hiersep.data.tracks import Stem
 from hiersep.errors import DataError, HiersepWarning
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """An empty cache for each test."""
-    monkeypatch.setenv("HIERSEP_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture

@@ -10,12 +10,7 @@ from typer.testing import CliRunner
 from hiersep.cli import app
 from hiersep.data.catalog import open_dataset
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """An empty cache for each test."""
-    monkeypatch.setenv("HIERSEP_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture

@@ -27,12 +27,7 @@ from hiersep.data.reading import read_block, read_excerpt
 from hiersep.data.store import quantise
 from hiersep.errors import DataError, HiersepWarning
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """An empty cache for each test."""
-    monkeypatch.setenv("HIERSEP_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hiersep.data.catalog import BLOCK_S
-from hiersep.data.sampling import HOP_S, SALIENT_DB, claims_of, node_power, unclaimed_stems, window_starts
+from hiersep.data.sampling import (
+    HOP_S,
+    SALIENT_DB,
+    SALIENT_POWER,
+    claims_of,
+    node_power,
+    unclaimed_stems,
+    window_starts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,8 +127,8 @@ class _Tally:
         block_starts = np.arange(0.0, duration, BLOCK_S)
         sounding = node_power(catalog, track, membership, block_starts, BLOCK_S) > 10 ** (SOUNDING_DB / 10)
         power = node_power(catalog, track, membership, window_starts(duration, window_s), window_s)  # (node, window)
-        salient = (power > 10 ** (SALIENT_DB / 10)) & known
-        rest = (power[self.parents] - power > 10 ** (SALIENT_DB / 10)) & known  # of the parent, without the node
+        salient = (power > SALIENT_POWER) & known
+        rest = (power[self.parents] - power > SALIENT_POWER) & known  # of the parent, without the node
         counted = salient.astype(np.int64)
         self.windows += power.shape[1]
         self.stems += np.count_nonzero(membership, axis=1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hiersep.data.events import Event
-from hiersep.data.sampling import HOP_S, SALIENT_DB, window_starts
+from hiersep.data.sampling import HOP_S, SALIENT_POWER, window_starts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -48,7 +48,7 @@ class QueryPool:
             starts = window_starts(catalog.duration(track), query_s)
             for stem, claim in enumerate(labels.of(track).claims):
                 power = catalog.measurements[track][stem].window_power(starts, query_s)
-                windows = np.flatnonzero(power > 10 ** (SALIENT_DB / 10))
+                windows = np.flatnonzero(power > SALIENT_POWER)
                 for target in targets if len(windows) else ():
                     if claim in claimed_by[target]:
                         self._stems[target].setdefault(track, []).append((stem, windows))

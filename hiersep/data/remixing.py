@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hiersep.data.events import Event, MixtureSpec
-from hiersep.data.sampling import SALIENT_DB, claims_of, window_starts
+from hiersep.data.sampling import SALIENT_POWER, claims_of, window_starts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from hiersep.data.catalog import Catalog
     from hiersep.data.sampling import Clip
     from hiersep.hierarchy import Hierarchy
-
-_THRESHOLD = 10 ** (SALIENT_DB / 10)
 
 
 class PooledStem(NamedTuple):
@@ -57,7 +55,7 @@ class StemPool:
             starts = window_starts(catalog.duration(track), clip_s)
             for stem, claim in enumerate(claims_of(catalog, track, hierarchy)):
                 power = catalog.measurements[track][stem].window_power(starts, clip_s)
-                salient = starts[power > _THRESHOLD]
+                salient = starts[power > SALIENT_POWER]
                 if len(salient):
                     self._by_claim.setdefault(claim, []).append(PooledStem(track, stem, claim, salient))
 
@@ -73,7 +71,7 @@ class StemPool:
     def is_salient(self, clip: Clip, stem: int) -> bool:
         """Say whether a stem of a clip's track is salient in the clip."""
         power = self._catalog.measurements[clip.track][stem].window_power(np.array([clip.start_s]), self._clip_s)
-        return bool(power[0] > _THRESHOLD)
+        return bool(power[0] > SALIENT_POWER)
 
     def draw(self, stems: Sequence[PooledStem], rng: np.random.Generator) -> tuple[Event, str | None]:
         """Draw a stem, all alike, then one of its windows.

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hiersep.hierarchy import Hierarchy
 
 SALIENT_DB = -30.0
+SALIENT_POWER = 10 ** (SALIENT_DB / 10)  # the same, as a mean square
 SILENT_DB = -60.0
 HOP_S = 2.5
 
@@ -192,13 +193,13 @@ class Sampler:
         starts = window_starts(self._catalog.duration(track), clip_s)
         power = node_power(self._catalog, track, labels.membership, starts, clip_s)  # (node, window)
         known = hierarchy.known(labels.claims)  # the leaf's label may be taken: it is still there to choose clips by
-        loud = (power > 10 ** (SALIENT_DB / 10)) & known[:, None]
+        loud = (power > SALIENT_POWER) & known[:, None]
         possible = known[self._rows] & (self._items & labels.known).any(axis=1)
         if self._askable is not None:
             possible &= self._askable(track)
         salient = loud[self._rows] & possible[:, None]
         accompanied = salient & (self._kin @ loud)
-        silent = (power[self._rows] < 10 ** (SILENT_DB / 10)) & possible[:, None] & (power[0] > 10 ** (SALIENT_DB / 10))
+        silent = (power[self._rows] < 10 ** (SILENT_DB / 10)) & possible[:, None] & (power[0] > SALIENT_POWER)
         if not (self._rules.ask or self._rules.balanced):
             silent &= silent.all(axis=0)
         return {"salient": salient, "alone": salient & ~accompanied, "accompanied": accompanied, "silent": silent}
