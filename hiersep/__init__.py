@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hiersep.hierarchy import Hierarchy
     from hiersep.models.checkpoint import from_pretrained
     from hiersep.models.path import PathSeparator
+    from hiersep.models.query import QuerySeparator
+    from hiersep.models.tree import TreeSeparator
     from hiersep.separation import HierarchicalSeparator
     from hiersep.training.experiment import train
 
@@ -30,6 +32,8 @@ _HOMES = {
     "HierarchicalSeparator": "hiersep.separation",
     "Hierarchy": "hiersep.hierarchy",
     "PathSeparator": "hiersep.models.path",
+    "QuerySeparator": "hiersep.models.query",
+    "TreeSeparator": "hiersep.models.tree",
     "evaluate": "hiersep.evaluation",
     "from_pretrained": "hiersep.models.checkpoint",
     "open_dataset": "hiersep.data.catalog",
@@ -42,6 +46,8 @@ __all__ = [
     "Hierarchy",
     "HiersepError",
     "PathSeparator",
+    "QuerySeparator",
+    "TreeSeparator",
     "__version__",
     "evaluate",
     "from_pretrained",

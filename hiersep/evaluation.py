@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from hiersep.models.path import PathSeparator
+    from hiersep.models.separator import MaskingSeparator
 
 REMAINDER_DB = -40.0
 # Adjacent levels whose difference lies below this are the same signal.
@@ -115,7 +115,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: PathSeparator,
+    model: MaskingSeparator,
     folder: str | os.PathLike[str],
     settings: EvaluationConfig | None = None,
     *,
@@ -160,13 +160,13 @@ def evaluate(
 
 
 def test_set(
-    model: PathSeparator, folder: str | os.PathLike[str], settings: EvaluationConfig
+    model: MaskingSeparator, folder: str | os.PathLike[str], settings: EvaluationConfig
 ) -> HierarchicalMixtureDataset:
     """Open the clips that a network is scored on."""
     return _clips(model, folder, settings, settings.split, settings.num_test)
 
 
-def fit_static(model: PathSeparator, folder: str | os.PathLike[str], settings: EvaluationConfig) -> torch.Tensor:
+def fit_static(model: MaskingSeparator, folder: str | os.PathLike[str], settings: EvaluationConfig) -> torch.Tensor:
     """Fit the static masks of a network's nodes on clips of the split ``train``.
 
     Shape:
@@ -181,7 +181,7 @@ def fit_static(model: PathSeparator, folder: str | os.PathLike[str], settings: E
 
 
 def _clips(
-    model: PathSeparator, folder: str | os.PathLike[str], settings: EvaluationConfig, split: str, count: int
+    model: MaskingSeparator, folder: str | os.PathLike[str], settings: EvaluationConfig, split: str, count: int
 ) -> HierarchicalMixtureDataset:
     """Clips in which the finest node of the network is salient."""
     return HierarchicalMixtureDataset(
@@ -198,7 +198,7 @@ def _clips(
 
 
 def _score(
-    model: PathSeparator, static: torch.Tensor, mixture: torch.Tensor, sources: torch.Tensor
+    model: MaskingSeparator, static: torch.Tensor, mixture: torch.Tensor, sources: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     """SI-SDR of every row, (batch, node)."""
     separation = model.separate_batch(mixture)
@@ -214,7 +214,7 @@ def _score(
 
 
 def clip_status(
-    mixture: torch.Tensor, sources: torch.Tensor, known: torch.Tensor, model: PathSeparator
+    mixture: torch.Tensor, sources: torch.Tensor, known: torch.Tensor, model: MaskingSeparator
 ) -> tuple[list[list[str]], int]:
     """Say of every clip and level whether it is scored, and in how many clips two adjacent levels are the same signal.
 

@@ -18,7 +18,7 @@ from hiersep.stft import STFT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hiersep.models.path import Separation
+    from hiersep.models.separator import Separation
 
     Loss = Callable[[Separation, torch.Tensor], torch.Tensor]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hiersep.config import EvaluationConfig
     from hiersep.data.dataset import HierarchicalMixtureDataset
-    from hiersep.models.path import PathSeparator
+    from hiersep.models.separator import MaskingSeparator
 
 FORMAT = 1
 
@@ -116,7 +116,7 @@ def _evaluate(
     return result.summary()
 
 
-def write_example(folder: Path, model: PathSeparator, dataset: HierarchicalMixtureDataset, index: int) -> None:
+def write_example(folder: Path, model: MaskingSeparator, dataset: HierarchicalMixtureDataset, index: int) -> None:
     """Separate one item of a data set, and write what went in, what came out, what is true, and a picture.
 
     Writes ``mixture.wav``, ``NODE.wav``, ``reference/NODE.wav`` (16 bit) and ``path.png``.

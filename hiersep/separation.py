@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from hiersep.models.path import PathSeparator
+    from hiersep.models.separator import MaskingSeparator
 
 SEGMENT_S = 60.0
 OVERLAP_S = 4.0
@@ -58,7 +58,7 @@ class HierarchicalSeparator(nussl.separation.base.SeparationBase):
     def __init__(
         self,
         mix: Any,
-        model: PathSeparator | str | os.PathLike[str],
+        model: MaskingSeparator | str | os.PathLike[str],
         *,
         nodes: Sequence[str] | None = None,
         device: str | None = None,
@@ -121,7 +121,7 @@ class HierarchicalSeparator(nussl.separation.base.SeparationBase):
         return dict(zip(self.nodes, self.make_audio_signals(), strict=True))
 
 
-def choose_nodes(model: PathSeparator, nodes: Sequence[str] | None) -> tuple[str, ...]:
+def choose_nodes(model: MaskingSeparator, nodes: Sequence[str] | None) -> tuple[str, ...]:
     """Order the wanted nodes as the network does, coarse to fine.
 
     Raises:
@@ -155,7 +155,7 @@ def choose_device(name: str | None = None) -> str:
 def separate(
     samples: npt.NDArray[Any],
     sample_rate: int,
-    model: PathSeparator,
+    model: MaskingSeparator,
     *,
     device: str = "cpu",
     segment_s: float = SEGMENT_S,
@@ -219,7 +219,7 @@ def _ramps(length: int, overlap: int, fade_in: bool, fade_out: bool) -> npt.NDAr
 
 def write_estimates(
     path: Path,
-    model: PathSeparator,
+    model: MaskingSeparator,
     out: Path,
     *,
     nodes: Sequence[str] | None = None,

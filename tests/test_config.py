@@ -80,8 +80,8 @@ def test_the_command_line_overrides_the_file_and_the_last_word_holds(conf):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[1]", "x.yml: expected sections (render, data, spectrum, network, training, evaluation), got a list"),
-        ("text", "x.yml: expected sections (render, data, spectrum, network, training, evaluation), got 'text'"),
+        ("[1]", f"x.yml: expected sections ({', '.join(SECTIONS)}), got a list"),
+        ("text", f"x.yml: expected sections ({', '.join(SECTIONS)}), got 'text'"),
         ("", "x.yml:1: expected a document, got an empty one"),
         ("data: {}\ntrainin: {}", "x.yml:2: unknown section 'trainin'; did you mean 'training'?"),
         ("zzz: {}", "x.yml:1: unknown section 'zzz'"),
@@ -92,8 +92,8 @@ def test_the_command_line_overrides_the_file_and_the_last_word_holds(conf):
         ("data:\n  foldr: x", "x.yml:2: unknown key 'foldr' in 'data'; did you mean 'folder'?"),
         ("training: {zzz: 1}", "x.yml:1: unknown key 'zzz' in 'training'"),
         ("data: {folder: 3}", "x.yml:1: folder: expected text or a list, each text, got 3"),
-        ("data: {target: 3}", "x.yml:1: target: expected text or a list, each text, got 3"),
-        ("data: {target: []}", "x.yml:1: target: expected text or a list, each text, got []"),
+        ("data: {target: 3}", "x.yml:1: target: expected text or a list, each text or null, got 3"),
+        ("data: {target: []}", "x.yml:1: target: expected text or a list, each text or null, got []"),
         ("data: {salient: guitar}", "x.yml:1: salient: expected a list, each text or null, got 'guitar'"),
         ("render: {splits: [a]}", "x.yml:1: splits: expected a list, each a number, got ['a']"),
         ("render: {format: ogg}", "x.yml:1: format: expected flac or wav, got 'ogg'"),

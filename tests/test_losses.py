@@ -23,7 +23,8 @@ from hiersep.losses import (
 )
 from hiersep.metrics import relative_level_db, si_sdr
 from hiersep.models.oracle import phase_sensitive_mask
-from hiersep.models.path import PathSeparator, Separation
+from hiersep.models.path import PathSeparator
+from hiersep.models.separator import Separation
 from hiersep.stft import STFT
 
 TRANSFORM = STFT(64, 32)

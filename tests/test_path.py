@@ -151,11 +151,14 @@ def test_the_gradient_reaches_every_parameter(kind, mixture):
     ("nodes", "message"),
     [
         ([], "expected one or more ids"),
-        (["guitar", "strings_guitars_keyboards"], "coarse to fine, such as strings_guitars_keyboards"),
+        (["guitar", "strings_guitars_keyboards"], "expected one or more of strings_guitars_keyboards, in this order"),
         (["guitar", "guitar"], "got guitar, guitar"),
-        (["keyboards", "clean_guitars"], "got keyboards, clean_guitars"),
+        (
+            ["keyboards", "clean_guitars"],
+            "of strings_guitars_keyboards, guitar, clean_guitars, in this order; got keyboards",
+        ),
         (["mixture"], "below the root"),
-        (["mixture", "guitar"], "below the root"),
+        (["mixture", "guitar"], "got mixture, guitar"),
     ],
 )
 def test_nodes_that_are_not_one_path_coarse_to_fine_are_refused(nodes, message):

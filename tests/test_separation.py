@@ -23,14 +23,14 @@ RATE = 8000
 class Identity(PathSeparator):
     """Lets everything through: its masks are ones."""
 
-    def estimate_masks(self, spectrum):
+    def estimate_masks(self, spectrum, condition=None):
         return torch.ones((len(spectrum), len(self.nodes), *spectrum.shape[1:]))
 
 
 class ShortSighted(PathSeparator):
     """Masks of finite receptive field: they depend on nine neighbouring frames."""
 
-    def estimate_masks(self, spectrum):
+    def estimate_masks(self, spectrum, condition=None):
         level = torch.nn.functional.avg_pool1d(spectrum.abs().flatten(0, 1), 9, stride=1, padding=4)
         mask = torch.tanh(level).view(spectrum.shape)
         return running_maximum(torch.stack([mask, mask.square(), 1 - mask], dim=1))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hiersep.hierarchy import Hierarchy
 from hiersep.metrics import exceedance, score_tree, sum_error_db
 from hiersep.models.constraints import running_maximum
-from hiersep.models.path import Separation
+from hiersep.models.separator import Separation
 from hiersep.stft import STFT
 
 TRANSFORM = STFT(64, 32)

@@ -1,13 +1,14 @@
 """Experiments as typed dataclasses, read from strict YAML.
 
-A file has one mapping per section (``render``, ``data``, ``spectrum``, ``network``, ``training``, ``evaluation``);
+A file has one mapping per section (``render``, ``data``, ``separator``, ``spectrum``, ``network``,
+``query``, ``training``, ``evaluation``);
 ``base:`` names another file, relative to this one, of which only the differences are written here. Command-line
 overrides are dotted: ``--training.learning_rate 1.0e-3``. Every default stands here and nowhere else; an unknown
 key, a wrong type and a value out of range are errors that name the place.
 """
 
 from hiersep.config.experiment import SECTIONS, ExperimentConfig, as_yaml, load_experiment
-from hiersep.config.network import BACKBONE_SIZES, NetworkConfig
+from hiersep.config.network import BACKBONE_SIZES, NetworkConfig, QueryConfig, SeparatorConfig
 from hiersep.config.sections import (
     DataConfig,
     EvaluationConfig,
@@ -24,8 +25,10 @@ __all__ = [
     "EvaluationConfig",
     "ExperimentConfig",
     "NetworkConfig",
+    "QueryConfig",
     "RenderConfig",
     "Section",
+    "SeparatorConfig",
     "SpectrumConfig",
     "TrainingConfig",
     "as_yaml",

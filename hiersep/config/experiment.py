@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiersep import strict_yaml
-from hiersep.config.network import NetworkConfig
+from hiersep.config.network import NetworkConfig, QueryConfig, SeparatorConfig
 from hiersep.config.sections import (
     DataConfig,
     EvaluationConfig,
@@ -33,8 +33,10 @@ class ExperimentConfig:
 
     render: RenderConfig = field(default_factory=RenderConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    separator: SeparatorConfig = field(default_factory=SeparatorConfig)
     spectrum: SpectrumConfig = field(default_factory=SpectrumConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    query: QueryConfig = field(default_factory=QueryConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
@@ -45,6 +47,24 @@ class ExperimentConfig:
             "a loss on waveforms, as network.mask is complex and the paper's target is real",
             self.training.loss,
         )
+        expect(
+            self.network.mask == "real" or self.separator.kind != "tree",
+            "network.mask",
+            "real for a tree, where masks are shares of their parent's",
+            self.network.mask,
+        )
+        expect(
+            self.data.target is not None or self.separator.kind != "path",
+            "data.target",
+            "a node, or nodes of one path, for a separator of the kind path",
+            self.data.target,
+        )
+        expect(
+            self.data.salient is None or self.separator.kind != "query",
+            "data.salient",
+            "null, as queries name what sounds",
+            self.data.salient,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Sections as plain mappings."""
@@ -54,8 +74,10 @@ class ExperimentConfig:
 SECTIONS: dict[str, type[Section]] = {
     "render": RenderConfig,
     "data": DataConfig,
+    "separator": SeparatorConfig,
     "spectrum": SpectrumConfig,
     "network": NetworkConfig,
+    "query": QueryConfig,
     "training": TrainingConfig,
     "evaluation": EvaluationConfig,
 }

@@ -1,4 +1,4 @@
-"""The network of an experiment: which backbone, how large, which masks."""
+"""The networks of an experiment: what they separate, which backbone, how large, which masks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,52 @@ BACKBONE_SIZES: dict[str, dict[str, Any]] = {
     "dprnn": {"width": 128, "hidden_size": 128, "num_repeats": 6, "chunk_size": 100},
     "bandsplit": {"width": 64, "hidden_size": 256, "num_layers": 4, "num_heads": 4, "num_bands": 32, "dropout": 0.1},
 }
+
+
+@dataclass(frozen=True)
+class SeparatorConfig(Section):
+    """What is separated.
+
+    Attributes:
+        kind: ``path``: the nodes of one path (SSS); ``query``: the levels above whatever an example asks for (QBE);
+            ``tree``: nodes of a whole tree.
+        levels: Names of the levels that ``query`` estimates, coarse to fine; None: all below the root.
+    """
+
+    kind: Literal["path", "query", "tree"] = "path"
+    levels: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        expected = "null, as only the kind query names levels; name the nodes in data.target"
+        expect(self.levels is None or self.kind == "query", "separator.levels", expected, self.levels)
+
+
+@dataclass(frozen=True)
+class QueryConfig(Section):
+    """The query network of query by example; the defaults are the paper's.
+
+    Attributes:
+        hidden_size: Units per direction of the LSTM.
+        num_layers: LSTM layers.
+        dropout: Probability between LSTM layers.
+        embedding_size: Dimensions of a bin's embedding, and of the anchor.
+        presence_db: A bin counts if it lies less than this below the loudest one; negative, in dB.
+    """
+
+    hidden_size: int = 600
+    num_layers: int = 2
+    dropout: float = 0.3
+    embedding_size: int = 20
+    presence_db: float = -60.0
+
+    def __post_init__(self) -> None:
+        limits = {"hidden_size": (16384, "units"), "num_layers": (64, "layers"), "embedding_size": (4096, "dimensions")}
+        for name, (most, unit) in limits.items():
+            expect(0 < getattr(self, name) <= most, f"query.{name}", f"1 to {most} {unit}", getattr(self, name))
+        expect(0 <= self.dropout < 1, "query.dropout", "a probability in [0, 1)", self.dropout)
+        expect(
+            -200 <= self.presence_db < 0, "query.presence_db", "a negative level, at least -200 dB", self.presence_db
+        )
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,12 @@ class DataConfig(Section):
         splits: A published table of splits that the data set's reader knows; null takes the folders as they are.
         weights: How often each of several data sets is drawn; null: all alike.
         hierarchy: Shipped name or file.
-        target: A node, of which the whole path below the root is learned; or a list of nodes of one path.
+        target: A node, of which the whole path below the root is learned; or a list of nodes; None: all nodes.
+            With queries: what may be asked for; None: every leaf.
         salient: Nodes of which one must sound in every clip; default: the target.
         duration: Length of a clip in seconds.
+        query_duration: Length of a query in seconds; None: as long as a clip.
+        channels: 1 for mono, 2 for stereo, whose channels are separated one by one.
         sample_rate: In Hz.
         mixing: How mixtures of several songs are made: every part from another song, or by a file of distributions.
         incoherent: Share of the training mixtures that are made so; null: none if `mixing` is ``coherent``, else all.
@@ -79,9 +82,11 @@ class DataConfig(Section):
     splits: str | list[str | None] | None = None
     weights: list[float] | None = None
     hierarchy: str = "slakh_ismir2020"
-    target: str | list[str] = "clean_guitars"
+    target: str | list[str] | None = "clean_guitars"
     salient: list[str] | None = None
     duration: float = 10.0
+    query_duration: float | None = None
+    channels: int = 1
     sample_rate: int = 16000
     mixing: str = "coherent"
     incoherent: float | None = None
@@ -98,6 +103,9 @@ class DataConfig(Section):
 
     def __post_init__(self) -> None:
         expect(0 < self.duration <= 600, "data.duration", "more than 0, at most 600 seconds", self.duration)
+        longest = self.duration if self.query_duration is None else self.query_duration
+        expect(0 < longest <= 600, "data.query_duration", "more than 0, at most 600 seconds", longest)
+        expect(self.channels in (1, 2), "data.channels", "1 or 2", self.channels)
         expect(4000 <= self.sample_rate <= 192000, "data.sample_rate", "4000 to 192000 Hz", self.sample_rate)
         for name in ("incoherent", "augment", "silent", "alone", "remove_fraction"):
             expect(0 <= (getattr(self, name) or 0) <= 1, f"data.{name}", "a share in [0, 1]", getattr(self, name))

@@ -80,6 +80,7 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         query: Each item asks for one target, drawn from `target` (None: every leaf that a stem can belong to), and
             brings a query: a salient excerpt of a stem of it, from another track. N is the levels below the root; a
             target on a coarser level is repeated on the finer ones.
+        levels: With queries, names of the levels wanted, coarse to fine. Default: all below the root.
         salient: Nodes of which one must sound in every clip. Default: the target; of a list, or of all nodes, any.
         duration: Length of a clip in seconds.
         query_duration: Length of a query in seconds. Default: `duration`.
@@ -141,6 +142,7 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         num_mixtures: int,
         target: str | Sequence[str] | None = None,
         query: bool = False,
+        levels: Sequence[str] | None = None,
         salient: Sequence[str] | None = None,
         duration: float = 10.0,
         query_duration: float | None = None,
@@ -168,22 +170,21 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         )  # fmt: skip
         expect(num_mixtures >= 1, "num_mixtures", "1 or more", num_mixtures)
         expect(channels in (1, 2), "channels", "1 or 2", channels)
-        expect(not (query and salient), "salient", "none beside queries, which name their target", salient)
         folders = _folders(folder)
         self._shares = _shares(weights, len(folders))
         self._edges = list(itertools.accumulate(self._shares))[:-1]
         self.hierarchy = Hierarchy.load(hierarchy)
         targets = _targets(self.hierarchy, target, query=query, salient=salient)
-        self.nodes = self.hierarchy.levels[1:] if query else target_nodes(self.hierarchy, target)
-        self.split, self.duration, self.seed = split, duration, seed
+        self._depths = _depths(self.hierarchy, levels, query=query)
+        self.nodes = _level_names(self.hierarchy, self._depths) if query else target_nodes(self.hierarchy, target)
+        self.split, self.duration, self.seed, self._channels = split, duration, seed, channels
         self.catalogs = tuple(
             open_dataset(place, sample_rate=sample_rate, jobs=jobs, splits=table, strict=strict)
             for place, table in zip(folders, _of_each(splits, len(folders)), strict=True)
         )
-        self._channels, self._asks = channels, query
-        wanted = None if query else self.nodes
         self._samplers = [
-            MixtureSampler(catalog, self.hierarchy, targets, self._options, nodes=wanted) for catalog in self.catalogs
+            MixtureSampler(catalog, self.hierarchy, targets, self._options, nodes=None if query else self.nodes)
+            for catalog in self.catalogs
         ]
         self._epoch = torch.zeros(1, dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # so that persistent workers see a new epoch
@@ -248,9 +249,9 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         return _Mixed(catalog, spec, nodes, mixture, sources, known[rows], query)
 
     def _levels_of(self, target: str) -> tuple[str, ...]:
-        """The path to a target below the root, its end repeated down to the finest level."""
-        path = self.hierarchy.path(target)[1:]
-        return path + path[-1:] * (len(self.nodes) - len(path))
+        """The nodes of the path to a target at the wanted levels, its end repeated down to the finest."""
+        path = self.hierarchy.path(target)
+        return tuple(path[min(depth, len(path) - 1)] for depth in self._depths)
 
     def process_item(self, item: int) -> Item:
         """Make an item as nussl does, of AudioSignals.
@@ -318,12 +319,25 @@ def _targets(
     hierarchy: Hierarchy, target: str | Sequence[str] | None, *, query: bool, salient: Sequence[str] | None
 ) -> tuple[str, ...]:
     """Name the nodes of which one sounds in every clip, in the order given."""
+    expect(not (query and salient), "salient", "none beside queries, which name their target", salient)
     if query:
         asked = [target] if isinstance(target, str) else target
         return target_nodes(hierarchy, hierarchy.leaves if asked is None else asked)
     for node in salient or ():
         hierarchy.node(node)
     return tuple(salient or ([target] if isinstance(target, str) else target_nodes(hierarchy, target)))
+
+
+def _depths(hierarchy: Hierarchy, levels: Sequence[str] | None, *, query: bool) -> list[int]:
+    """Depths of the levels that queries lead to, coarse to fine; by default of all below the root."""
+    expect(query or levels is None, "levels", "none without queries; name nodes", levels)
+    depths = sorted({hierarchy.depth_of(level) for level in levels or hierarchy.levels[1:]})
+    expect(0 not in depths, "levels", "levels below the root, which is the mixture", levels)
+    return depths
+
+
+def _level_names(hierarchy: Hierarchy, depths: Sequence[int]) -> tuple[str, ...]:
+    return tuple(hierarchy.levels[depth] for depth in depths)
 
 
 def _folders(folder: Place | Sequence[Place]) -> list[Place]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hiersep.hierarchy import Hierarchy
-    from hiersep.models.path import Separation
+    from hiersep.models.separator import Separation
 
 # What float32 may do to a product; no more is forgiven.
 _ROUNDING = 1e-6

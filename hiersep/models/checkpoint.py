@@ -21,15 +21,19 @@ from hiersep.files import atomic_path
 if TYPE_CHECKING:
     import os
 
-    from hiersep.models.path import PathSeparator
+    from hiersep.models.separator import MaskingSeparator
 
 FORMAT = 1
 _KEY = "hiersep"
 # Where each network lives; looked up on loading, so that the networks may import this module.
-_NETWORKS = {"PathSeparator": "hiersep.models.path"}
+_NETWORKS = {
+    "PathSeparator": "hiersep.models.path",
+    "QuerySeparator": "hiersep.models.query",
+    "TreeSeparator": "hiersep.models.tree",
+}
 
 
-def save(model: PathSeparator, path: str | os.PathLike[str], provenance: dict[str, Any] | None = None) -> None:
+def save(model: MaskingSeparator, path: str | os.PathLike[str], provenance: dict[str, Any] | None = None) -> None:
     """Write a network as a checkpoint, atomically.
 
     Args:
@@ -96,7 +100,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     return dict(about)
 
 
-def from_pretrained(path: str | os.PathLike[str]) -> PathSeparator:
+def from_pretrained(path: str | os.PathLike[str]) -> MaskingSeparator:
     """Load a network from a checkpoint file, on the CPU and in evaluation mode.
 
     Raises:
@@ -107,7 +111,7 @@ def from_pretrained(path: str | os.PathLike[str]) -> PathSeparator:
     about = describe(path)
     network = getattr(importlib.import_module(_NETWORKS[about["network"]]), about["network"])
     try:
-        model: PathSeparator = network(**about["arguments"])
+        model: MaskingSeparator = network(**about["arguments"])
         weights = load_file(str(path))
         model.load_state_dict(weights)
     except (HiersepError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:

@@ -7,7 +7,10 @@ the child's mask where the maximum was meant; this is the definition.)
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
+from torch import nn
 
 
 def running_maximum(masks: torch.Tensor) -> torch.Tensor:
@@ -33,3 +36,42 @@ def running_maximum(masks: torch.Tensor) -> torch.Tensor:
         # torch.maximum and not cummax: it exports to ONNX, and splits the gradient of a tie between both masks.
         levels[parent] = torch.maximum(levels[parent], levels[parent + 1])
     return torch.stack(levels, dim=1)
+
+
+class HierarchicalConstraint(nn.Module):
+    """The constraint as a layer, without parameters.
+
+    Args:
+        kind: ``max``: every level becomes the running maximum of those below it; ``none``: masks pass as they are.
+
+    Shape:
+        masks: (batch, node, ...), a path, coarse to fine; output: same.
+
+    Example:
+        >>> HierarchicalConstraint("max")(torch.tensor([[0.1, 0.7]]))
+        tensor([[0.7000, 0.7000]])
+    """
+
+    def __init__(self, kind: Literal["none", "max"] = "max"):
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, masks: torch.Tensor) -> torch.Tensor:
+        """Apply the constraint; shapes as the class says."""
+        return running_maximum(masks) if self.kind == "max" else masks
+
+    def extra_repr(self) -> str:
+        """Name the kind in the module's printed form."""
+        return self.kind
+
+
+class PathMasks(HierarchicalConstraint):
+    """What makes the masks of a path from a head's values: a sigmoid and the constraint; complex values are left alone.
+
+    Shape:
+        values: (batch, node, ...), unbounded; output: same, in [0, 1] where real.
+    """
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Make masks; shapes as the class says."""
+        return values if values.is_complex() else super().forward(values.sigmoid())

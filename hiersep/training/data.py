@@ -53,6 +53,8 @@ def make_dataset(config: ExperimentConfig, split: str, num_mixtures: int) -> Hie
         split=split,
         num_mixtures=num_mixtures,
         seed=config.training.seed,
+        query=config.separator.kind == "query",
+        levels=config.separator.levels,
         **options,
     )
 

@@ -13,7 +13,7 @@ from hiersep.compat import pytorch_lightning as pl
 from hiersep.errors import CheckpointError
 from hiersep.files import git_commit
 from hiersep.losses import LOSSES
-from hiersep.models.path import PathSeparator
+from hiersep.models.factory import make_separator
 from hiersep.training.callbacks import KeepBest, LearningCurve, LowerRate, SeedEpochs, ShowProgress
 from hiersep.training.clip import AutoClip
 from hiersep.training.data import make_dataset, make_loader
@@ -40,13 +40,7 @@ def fit(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
     settings = config.training
     training_set = make_dataset(config, "train", config.data.num_train)
     validation_set = make_dataset(config, "validation", config.data.num_validation)
-    model = PathSeparator(
-        training_set.hierarchy,
-        training_set.nodes,
-        sample_rate=config.data.sample_rate,
-        spectrum=config.spectrum,
-        network=config.network,
-    )
+    model = make_separator(config, training_set.hierarchy, training_set.nodes)
     keep_best = KeepBest(exp_dir / CHECKPOINT_NAME, _provenance(config, exp_dir))
     state = exp_dir / STATE_NAME
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8)

@@ -20,7 +20,7 @@ class SeparationSystem(asteroid.engine.System):
 
     def common_step(self, batch: dict[str, torch.Tensor], batch_nb: int, train: bool = True) -> torch.Tensor:
         """Separate a batch and return the mean loss over known nodes."""
-        separation = self.model.separate_batch(batch["mix"])
+        separation = self.model.separate_batch(batch["mix"], self.model.condition_of(batch))
         values = self.loss_func(separation, batch["sources"])  # (batch, node)
         if not train:
             known = batch["known"]
