@@ -18,6 +18,8 @@ INSTALL_REQUIRES = [
     # Our own.
     "pytorch-lightning>=2.4",  # the training loop under asteroid's System; Apache-2.0
     "safetensors>=0.4",  # checkpoints that cannot run code; Apache-2.0
+    "huggingface_hub>=0.25",  # checkpoints by their names on the hub; Apache-2.0
+    "tensorboard>=2.15",  # curves, pictures and sound of a training; Apache-2.0
     "numpy>=1.26",  # BSD
     "scipy>=1.12",  # spectrograms of the pictures (ShortTimeFFT); BSD
     "soundfile>=0.12",  # reading and writing audio; BSD
@@ -84,7 +86,7 @@ setup(
     packages=[*find_packages(include=["hiersep", "hiersep.*"]), "hiersep.hierarchies"],
     package_dir={"hiersep.hierarchies": "hierarchies"},
     package_data={
-        "hiersep": ["py.typed", "data/readers/*.json", "render/composer/*.yaml"],
+        "hiersep": ["py.typed", "data/readers/*.json", "render/composer/*.yaml", "models/pretrained/*"],
         "hiersep.hierarchies": ["*.yaml"],
     },
     install_requires=INSTALL_REQUIRES,

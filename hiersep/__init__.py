@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from hiersep.evaluation import evaluate
     from hiersep.hierarchy import Hierarchy
     from hiersep.models.checkpoint import from_pretrained
+    from hiersep.models.locating import list_pretrained
     from hiersep.models.path import PathSeparator
     from hiersep.models.query import QuerySeparator
     from hiersep.models.tree import TreeSeparator
-    from hiersep.separation import HierarchicalSeparator
+    from hiersep.separation import HierarchicalSeparator, QueryByExampleSeparator
     from hiersep.training.experiment import train
 
 __version__ = "0.1.0"
@@ -32,10 +33,12 @@ _HOMES = {
     "HierarchicalSeparator": "hiersep.separation",
     "Hierarchy": "hiersep.hierarchy",
     "PathSeparator": "hiersep.models.path",
+    "QueryByExampleSeparator": "hiersep.separation",
     "QuerySeparator": "hiersep.models.query",
     "TreeSeparator": "hiersep.models.tree",
     "evaluate": "hiersep.evaluation",
     "from_pretrained": "hiersep.models.checkpoint",
+    "list_pretrained": "hiersep.models.locating",
     "open_dataset": "hiersep.data.catalog",
     "train": "hiersep.training.experiment",
 }
@@ -46,11 +49,13 @@ __all__ = [
     "Hierarchy",
     "HiersepError",
     "PathSeparator",
+    "QueryByExampleSeparator",
     "QuerySeparator",
     "TreeSeparator",
     "__version__",
     "evaluate",
     "from_pretrained",
+    "list_pretrained",
     "open_dataset",
     "train",
 ]

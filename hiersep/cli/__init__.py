@@ -10,6 +10,7 @@ import typer
 
 from hiersep.cli.evaluate import evaluate
 from hiersep.cli.index import index
+from hiersep.cli.info import info
 from hiersep.cli.mix import mix
 from hiersep.cli.render import render
 from hiersep.cli.separate import separate
@@ -32,6 +33,7 @@ app.command()(mix)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
 app.command()(separate)
 app.command()(evaluate)
+app.command()(info)
 
 
 def main() -> None:

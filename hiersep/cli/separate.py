@@ -13,7 +13,7 @@ from hiersep.cli.command import NOTHING_STARTED, SOME_FAILED, command, say_error
 @command
 def separate(
     mixtures: Annotated[list[Path], typer.Argument(metavar="MIX...", help="Audio files.")],
-    model: Annotated[Path, typer.Option(help="Checkpoint, *.safetensors.")],
+    model: Annotated[str, typer.Option(help="Checkpoint: a file, a shipped name, or user/model on the hub.")],
     out: Annotated[Path, typer.Option(help="Folder for the results: one folder per mixture, one wav per node.")],
     nodes: Annotated[str | None, typer.Option(help="Nodes wanted, separated by commas. Default: all.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps. Default: the fastest at hand.")] = None,
