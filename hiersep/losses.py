@@ -2,7 +2,8 @@
 
 Every loss gives one value per item and node, which `mean_over_known` reduces: per level the mean over the items in
 which that node is known, then the mean over the fixed number of levels. So a removed label takes nothing from, and
-adds nothing to, the gradient of the other levels.
+adds nothing to, the gradient of the other levels. Of a tree every node counts as a level: its finer levels, which have
+more nodes, weigh more.
 """
 
 from __future__ import annotations

@@ -24,7 +24,9 @@ from hiersep.losses import (
 from hiersep.metrics import relative_level_db, si_sdr
 from hiersep.models.oracle import phase_sensitive_mask
 from hiersep.models.path import PathSeparator
+from hiersep.models.query import QuerySeparator
 from hiersep.models.separator import Separation
+from hiersep.models.tree import TreeSeparator
 from hiersep.stft import STFT
 
 TRANSFORM = STFT(64, 32)
@@ -295,13 +297,16 @@ def test_hiding_leaves_changes_nothing_for_their_parents(loss, hidden, rng):
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("kind", [PathSeparator, QuerySeparator, TreeSeparator])
 @pytest.mark.parametrize("constraint", ["none", "max"])
 @pytest.mark.parametrize("hidden", [1, 2])
-def test_a_networks_gradient_is_that_of_what_is_known(loss, constraint, hidden, rng):
+def test_a_networks_gradient_is_that_of_what_is_known(loss, kind, constraint, hidden, rng):
     torch.manual_seed(0)
     small = {"hidden_size": 4, "num_layers": 1, "constraint": constraint}
-    nodes = ["strings_guitars_keyboards", "guitar", "clean_guitars"]
-    model = PathSeparator("slakh_ismir2020", nodes, network=small, spectrum={"n_fft": 64, "hop_length": 32}).eval()
+    path = ["strings_guitars_keyboards", "guitar", "clean_guitars"]
+    tree, names = ("slakh34", None) if kind is QuerySeparator else ("slakh_ismir2020", path)
+    model = kind(tree, names, network=small, spectrum={"n_fft": 64, "hop_length": 32}).eval()
+    condition = torch.nn.functional.normalize(torch.ones(2, 20)) if kind is QuerySeparator else None
     sources = waves(rng.standard_normal((2, 3, 1, 500)))
     mixture, known = sources.sum(1), torch.ones(2, 3, dtype=torch.bool)
     known[:hidden, 2] = False
@@ -309,11 +314,11 @@ def test_a_networks_gradient_is_that_of_what_is_known(loss, constraint, hidden, 
     changed[:hidden, 2] *= -5.0  # what a hidden reference holds must not matter
 
     def gradients(total):
-        return torch.autograd.grad(total, tuple(model.parameters()))
+        return torch.autograd.grad(total, [p for n, p in model.named_parameters() if "query_network" not in n])
 
-    values = loss(model.separate_batch(mixture), sources)
+    values = loss(model.separate_batch(mixture, condition), sources)
     expected = sum(values[known[:, node], node].mean() for node in range(3) if known[:, node].any()) / 3
-    found = mean_over_known(loss(model.separate_batch(mixture), changed), known)
+    found = mean_over_known(loss(model.separate_batch(mixture, condition), changed), known)
     for ours, theirs in zip(gradients(found), gradients(expected), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
 

@@ -47,15 +47,17 @@ def test_gain_sign_and_offset_of_either_signal_change_nothing(gain, other_gain, 
 
 @pytest.mark.parametrize("error_db", [-40, -10, 0, 20])
 @pytest.mark.parametrize("bias", [0.0, 0.1])
-def test_they_equal_torchmetrics(error_db, bias):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_they_equal_torchmetrics(error_db, bias, dtype):
     from torchmetrics.functional import scale_invariant_signal_distortion_ratio, signal_noise_ratio
 
-    reference = waves(noise(0.5, seed=3)) + bias
-    estimate = 0.7 * reference + waves(noise(0.5, db=-20 + error_db, seed=4)) - 2 * bias
-    expected = scale_invariant_signal_distortion_ratio(estimate, reference, zero_mean=True)
-    assert si_sdr(estimate, reference).item() == pytest.approx(expected.item(), abs=1e-3)
-    expected = signal_noise_ratio(estimate, reference, zero_mean=True)
-    assert snr(estimate, reference).item() == pytest.approx(expected.item(), abs=1e-3)
+    reference = torch.stack([waves(noise(0.5, seed=seed)) for seed in (3, 5)]).to(dtype) + bias  # (batch, 1, time)
+    error = torch.stack([waves(noise(0.5, db=-20 + error_db, seed=seed)) for seed in (4, 6)]).to(dtype)
+    estimate = 0.7 * reference + error - 2 * bias
+    expected = scale_invariant_signal_distortion_ratio(estimate, reference, zero_mean=True)[:, 0]
+    torch.testing.assert_close(si_sdr(estimate, reference), expected, atol=1e-3, rtol=0)
+    expected = signal_noise_ratio(estimate, reference, zero_mean=True)[:, 0]
+    torch.testing.assert_close(snr(estimate, reference), expected, atol=1e-3, rtol=0)
 
 
 @pytest.mark.adapters

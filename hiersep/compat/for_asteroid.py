@@ -109,14 +109,16 @@ def _mend_levels(separate: Any) -> None:
     """Let ``asteroid.separate`` return what the model returns.
 
     `torch_separate`, through which every route of asteroid's goes, multiplies the outputs by sum|input| / sum|outputs|.
-    That halves a parent and two children that sum to it, and turns silence into NaN. The one function is replaced.
+    That halves a parent and two children that sum to it, and turns silence into NaN. The one function is replaced. It
+    also takes audio of one dimension, as asteroid documents and then refuses.
     """
     torch = importlib.import_module("torch")
 
     @functools.wraps(separate.torch_separate)
     def torch_separate(model: Any, wav: Any, **kwargs: Any) -> Any:
-        if model.in_channels is not None and wav.shape[-2] != model.in_channels:
-            raise RuntimeError(f"the model takes {model.in_channels} channels, the audio has {wav.shape[-2]}")
+        channels = wav.shape[-2] if wav.ndim > 1 else 1
+        if model.in_channels is not None and channels != model.in_channels:
+            raise RuntimeError(f"the model takes {model.in_channels} channels, the audio has {channels}")
         device = separate.get_device(model, default="cpu")
         with torch.no_grad():
             estimates = getattr(model, "forward_wav", model)(wav.to(device), **kwargs)

@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from hiersep.typed import expect
+
 
 def running_maximum(masks: torch.Tensor) -> torch.Tensor:
     """Apply the hierarchical constraint to the masks of a path.
@@ -47,6 +49,9 @@ class HierarchicalConstraint(nn.Module):
     Shape:
         masks: (batch, node, ...), a path, coarse to fine; output: same.
 
+    Raises:
+        ConfigError: If the kind is another.
+
     Example:
         >>> HierarchicalConstraint("max")(torch.tensor([[0.1, 0.7]]))
         tensor([[0.7000, 0.7000]])
@@ -54,6 +59,7 @@ class HierarchicalConstraint(nn.Module):
 
     def __init__(self, kind: Literal["none", "max"] = "max"):
         super().__init__()
+        expect(kind in ("none", "max"), "constraint", "none or max", kind)
         self.kind = kind
 
     def forward(self, masks: torch.Tensor) -> torch.Tensor:

@@ -41,8 +41,9 @@ class QueryNetwork(nn.Module):
 
     Example:
         >>> network = QueryNetwork(513, QueryConfig(hidden_size=4))
-        >>> network(torch.randn(2, 1, 513, 7, dtype=torch.complex64)).norm(dim=1)
-        tensor([1., 1.], grad_fn=<LinalgVectorNormBackward0>)
+        >>> anchors = network(torch.randn(2, 1, 513, 7, dtype=torch.complex64))
+        >>> torch.allclose(anchors.norm(dim=1), torch.ones(2))
+        True
     """
 
     def __init__(self, n_freq: int, config: QueryConfig):
@@ -150,13 +151,28 @@ class QuerySeparator(MaskingSeparator):
             query: (batch, channel, time), of any length; output: (batch, embedding_size), of unit length.
 
         Raises:
+            DataError: If a query has no samples, or is silent: no bin of its spectrum reaches -80 dB of full scale.
+        """
+        if not query.shape[-1]:
+            raise DataError("query: expected a sound, got no samples; give an excerpt in which the target is heard")
+        return self.embed_spectrum(self.stft(query))
+
+    def embed_spectrum(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Find the anchors of queries given as spectra of the network's STFT.
+
+        Args:
+            spectrum: The spectra, or their magnitudes: the phase is not looked at.
+
+        Shape:
+            spectrum: (batch, channel, freq, frame); output: (batch, embedding_size), of unit length.
+
+        Raises:
             DataError: If a query is silent: no bin of its spectrum reaches -80 dB of full scale.
         """
-        spectrum = self.stft(query)
         loudest = spectrum.abs().amax(dim=(1, 2, 3))
         if not bool((loudest > FLOOR).all()):
             silent = [str(place) for place in torch.nonzero(~(loudest > FLOOR)).flatten().tolist()]
-            which = "" if len(query) == 1 else f" (number {', '.join(silent)} of the batch)"
+            which = "" if len(spectrum) == 1 else f" (number {', '.join(silent)} of the batch)"
             raise DataError(
                 f"query: expected a sound, got silence{which}; give an excerpt in which the target is heard"
             )

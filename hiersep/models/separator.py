@@ -13,7 +13,7 @@ from torch import nn
 
 from hiersep.compat import asteroid
 from hiersep.config import NetworkConfig, SpectrumConfig
-from hiersep.errors import ConfigError
+from hiersep.errors import CheckpointError, ConfigError
 from hiersep.models import checkpoint
 from hiersep.models.backbones import make_backbone
 from hiersep.stft import STFT
@@ -127,7 +127,9 @@ class MaskingSeparator(asteroid.models.BaseModel):
         if condition is not None:
             condition = condition.repeat_interleave(channels, dim=0)  # (batch * channel, dim)
         hidden = self.backbone(self._features(spectrum.flatten(0, 1)), condition)  # (batch * channel, frame, hidden)
-        values = self.head(hidden).view(batch, channels, frames, self._num_outputs, n_freq, 1 + self._complex)
+        # Where the layers run in bfloat16, masks and all that follows are in the spectrum's precision again.
+        values = self.head(hidden).to(spectrum.real.dtype)
+        values = values.view(batch, channels, frames, self._num_outputs, n_freq, 1 + self._complex)
         values = values.permute(0, 3, 1, 4, 2, 5)  # (batch, output, channel, freq, frame, part)
         return torch.view_as_complex(values) if self._complex else values[..., 0]
 
@@ -180,7 +182,8 @@ class MaskingSeparator(asteroid.models.BaseModel):
 
         Args:
             wav: One channel.
-            *args: What the network takes beside the mixture.
+            *args: What the network takes beside the mixture; asteroid passes it on as it is, so arrays will do, and
+                tensors of any device and precision.
             **kwargs: Likewise.
 
         Shape:
@@ -191,9 +194,14 @@ class MaskingSeparator(asteroid.models.BaseModel):
         """
         if wav.ndim > 3 or (wav.ndim == 3 and wav.shape[1] != 1):
             raise ConfigError(f"forward_wav: expected one channel, (batch, 1, time), got {tuple(wav.shape)}")
-        mixture = wav.reshape(-1, 1, wav.shape[-1])
-        estimates = self(mixture, *args, **kwargs)[:, :, 0]
+        mixture = self._like_weights(wav.reshape(-1, 1, wav.shape[-1]))
+        beside = {name: self._like_weights(value) for name, value in kwargs.items()}
+        estimates = self(mixture, *map(self._like_weights, args), **beside)[:, :, 0]
         return torch.as_tensor(estimates[0] if wav.ndim == 1 else estimates)
+
+    def _like_weights(self, value: Any) -> Any:
+        """Bring a tensor or an array to the device and the precision of the weights; None stays."""
+        return None if value is None else torch.as_tensor(value).to(self.head.weight)
 
     def monaural(self, *args: Any, **kwargs: Any) -> Monaural:
         """This network as one from (batch, 1, time) to (batch, node, time), for asteroid's ``LambdaOverlapAdd``.
@@ -225,10 +233,33 @@ class MaskingSeparator(asteroid.models.BaseModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_conf_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """Load a network from a checkpoint file, or from the dict that ``serialize`` gives; nothing is unpickled."""
-        if isinstance(pretrained_model_conf_or_path, dict):
-            return super().from_pretrained(pretrained_model_conf_or_path, *args, **kwargs)
-        return checkpoint.from_pretrained(pretrained_model_conf_or_path)
+        """Load a network of this class from a checkpoint file, or from the dict that ``serialize`` gives.
+
+        Nothing is unpickled: a file is always one of ours.
+
+        Args:
+            pretrained_model_conf_or_path: The file, or the dict.
+            *args: With a dict, arguments of the network.
+            **kwargs: With a dict, arguments of the network that overrule the dict's.
+
+        Raises:
+            CheckpointError: If the file cannot be read, or the network is not of this class.
+            ConfigError: If there are arguments beside a file, which says all of its network.
+        """
+        source = pretrained_model_conf_or_path
+        if isinstance(source, dict):
+            if source.get("model_name") != cls.__name__:  # asteroid would look for it among its own networks
+                raise _other_class(cls, "from_pretrained", source.get("model_name"))
+            return super().from_pretrained(source, *args, **kwargs)
+        if args or kwargs:
+            raise ConfigError(
+                f"{source}: expected no arguments beside a checkpoint file, which says all of its network; "
+                f"got {', '.join([*map(repr, args), *kwargs])}"
+            )
+        model = checkpoint.from_pretrained(source)
+        if not isinstance(model, cls):
+            raise _other_class(cls, source, type(model).__name__)
+        return model
 
 
 class Monaural(nn.Module):
@@ -247,6 +278,13 @@ class Monaural(nn.Module):
     def forward(self, wav: torch.Tensor) -> torch.Tensor:
         """Estimate; shapes as the class says."""
         return self._estimate(wav)
+
+
+def _other_class(cls: type, place: Any, name: object) -> CheckpointError:
+    return CheckpointError(
+        f"{place}: expected a {cls.__name__}, got {name}; load it with its own class, "
+        "or a file of whichever with hiersep.from_pretrained"
+    )
 
 
 def level_db(spectrum: torch.Tensor) -> torch.Tensor:
