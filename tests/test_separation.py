@@ -1,23 +1,29 @@
 """Separating audio of any length, rate and number of channels; nussl's separation object."""
 
+import itertools
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from helpers import error_db, noise, read_audio, tone, write_audio
+from helpers import error_db, level_db, noise, read_audio, tone, write_audio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hiersep import HierarchicalSeparator
+from hiersep import HierarchicalMixtureDataset, HierarchicalSeparator
 from hiersep.compat import nussl
 from hiersep.errors import CheckpointError, ConfigError, DataError, HierarchyError
 from hiersep.models import checkpoint
 from hiersep.models.constraints import running_maximum
 from hiersep.models.path import PathSeparator
-from hiersep.separation import choose_device, separate, write_estimates
+from hiersep.models.tree import TreeSeparator
+from hiersep.separation import Passage, Segmenting, choose_device, separate, write_estimates
+from hiersep.separation.segments import cross_fade
 
 PATH = ("strings_guitars_keyboards", "guitar", "clean_guitars")
 SIZES = {"hidden_size": 4, "num_layers": 1}
 RATE = 8000
+FIXTURES = Path(__file__).parent / "fixtures"
 
 
 class Identity(PathSeparator):
@@ -51,11 +57,13 @@ identity, short_sighted, network = make(Identity), make(ShortSighted), make()
     st.integers(1, 2),
     st.floats(0.05, 20),
     st.floats(0, 1),
+    st.integers(1, 9),
     st.integers(0, 99),
 )
-def test_segmenting_changes_nothing_for_an_identity(length, channels, segment_s, share, seed):
+def test_segmenting_changes_nothing_for_an_identity(length, channels, segment_s, share, batch_size, seed):
     mixture = np.random.default_rng(seed).uniform(-1, 1, (channels, length)).astype(np.float32)
-    estimates = separate(mixture, RATE, identity, segment_s=segment_s, overlap_s=share * segment_s / 2)
+    segmenting = Segmenting(segment_s, share * segment_s / 2, batch_size)
+    estimates = separate(mixture, RATE, identity, segmenting=segmenting)
     assert estimates.shape == (3, channels, length)
     assert estimates.dtype == np.float32
     assert np.abs(estimates - mixture).max() <= 1e-5
@@ -65,14 +73,106 @@ def test_segmenting_changes_nothing_for_an_identity(length, channels, segment_s,
 def test_segmenting_changes_nothing_for_a_network_of_finite_receptive_field(seconds):
     mixture = (noise(seconds, rate=RATE) * (1 + np.sin(np.arange(round(seconds * RATE)) / 900))).astype(np.float32)
     whole = separate(mixture, RATE, short_sighted)
-    parts = separate(mixture, RATE, short_sighted, segment_s=1.5, overlap_s=0.7)
+    parts = separate(mixture, RATE, short_sighted, segmenting=Segmenting(segment_s=1.5, overlap_s=0.7))
     assert error_db(parts, whole) < -100
+
+
+@given(
+    st.integers(1, 3000),
+    st.sampled_from([(1, 1), (4, 2), (7, 3), (16, 5), (16, 8)]),  # hop and frames in a segment
+    st.floats(0, 1),
+)
+def test_segments_are_equal_lie_on_the_grid_and_end_with_the_mixture(length, sizes, share):
+    hop, most = sizes
+    settings = Segmenting(segment_s=most, overlap_s=share * most / 2)
+    starts, each = settings.lay_out(length, hop=hop, sample_rate=hop)  # a second is a frame
+    assert starts[0] == 0
+    assert starts[-1] + each == length
+    assert all(start % hop == 0 for start in starts)
+    assert each < (most + 1) * hop
+    for start, following in itertools.pairwise(starts):
+        assert start < following <= start + each - int(settings.overlap_s) * hop
+
+
+def test_what_comes_out_is_laid_end_to_end_and_joined_by_ramps_that_sum_to_one():
+    segments = Segmenting(segment_s=12, overlap_s=6).lay_out(31, hop=2, sample_rate=2)
+    ones, numbers = np.ones((len(segments.starts), 1, segments.length)), np.arange(len(segments.starts))
+    np.testing.assert_allclose(np.concatenate(list(cross_fade(ones, segments)), axis=-1), np.ones((1, 31)), rtol=1e-6)
+    (weights,) = np.concatenate(list(cross_fade(ones * numbers[:, None, None], segments)), axis=-1)
+    assert (np.diff(weights) >= 0).all()
+    for number, (start, following) in enumerate(itertools.pairwise(segments.starts)):
+        shared = start + segments.length - following
+        third = shared // 3
+        assert shared >= 12
+        assert (weights[following : following + third] == number).all()
+        assert (weights[start + segments.length - third : start + segments.length] == number + 1).all()
 
 
 @pytest.mark.parametrize(("segment_s", "overlap_s"), [(1.0, 0.6), (1.0, 1.0), (1.0, -0.1), (0.0, 0.0), (-1.0, 0.0)])
 def test_segments_that_overlap_too_far_or_are_nothing_are_refused(segment_s, overlap_s):
     with pytest.raises(ConfigError, match="overlap_s: expected 0 to half"):
-        separate(np.zeros((1, 10)), RATE, identity, segment_s=segment_s, overlap_s=overlap_s)
+        Segmenting(segment_s=segment_s, overlap_s=overlap_s)
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(ConfigError, match="batch_size: expected at least 1, got 0"):
+        Segmenting(batch_size=0)
+
+
+class Slices:
+    """A mixture of which nothing can be had but slices; it remembers them."""
+
+    def __init__(self, samples):
+        self.samples, self.shape, self.taken = samples, samples.shape, []
+
+    def __getitem__(self, place):
+        self.taken.append((place[1].start, place[1].stop))
+        return self.samples[place]
+
+
+@pytest.mark.parametrize(("channels", "batch_size", "per_batch"), [(1, 4, 4), (2, 4, 2), (3, 2, 1)])
+def test_a_long_mixture_is_read_once_in_order_and_given_as_soon_as_it_is_finished(channels, batch_size, per_batch):
+    samples = noise(10, rate=RATE, channels=channels).astype(np.float32)
+    mixture = Slices(samples)
+    passage = Passage(identity, segmenting=Segmenting(segment_s=1.2, overlap_s=0.2, batch_size=batch_size))
+    stretches, taken = [], []
+    for stretch in passage.waveforms(mixture):
+        stretches.append(stretch)
+        taken.append(len(mixture.taken))
+    np.testing.assert_allclose(np.concatenate(stretches, axis=-1)[1], samples, atol=1e-5)
+    assert mixture.taken == sorted(set(mixture.taken))
+    assert max(stop - start for start, stop in mixture.taken) <= 1.3 * RATE
+    assert taken[0] <= per_batch < taken[-1] == 10
+    steps = np.diff([0, *sorted(set(taken))])
+    assert steps.max() - steps.min() <= 1  # batches of about equal size: none wastes the network on a single segment
+
+
+def test_batches_change_nothing(rng):
+    mixture = rng.uniform(-1, 1, (2, 30_000)).astype(np.float32)
+    one, many = (
+        separate(mixture, RATE, network, segmenting=Segmenting(segment_s=0.7, overlap_s=0.2, batch_size=size))
+        for size in (1, 99)
+    )
+    np.testing.assert_allclose(one, many, atol=1e-6)
+
+
+def test_cutting_a_song_hardly_changes_what_a_trained_network_makes_of_it(rendered):
+    model = checkpoint.from_pretrained(FIXTURES / "path.safetensors")
+    songs = HierarchicalMixtureDataset(
+        rendered,
+        model.hierarchy,
+        split="train",
+        target=list(model.nodes),
+        sample_rate=model.sample_rate,
+        num_mixtures=2,
+    )
+    for item in (songs[0], songs[1]):
+        mixture = item["mix"].numpy()
+        whole = separate(mixture, RATE, model)
+        parts = separate(mixture, RATE, model, segmenting=Segmenting(segment_s=4))
+        # Relative to the mixture: a level that is nearly silent differs much from itself, and little to hear.
+        assert all(level_db(part - one) - level_db(mixture) < -25 for part, one in zip(parts, whole, strict=True))
+        assert level_db(whole[0]) - level_db(mixture) > -10
 
 
 def test_one_segment_is_the_networks_own_output(rng):
@@ -195,6 +295,63 @@ def test_a_result_mask_applied_by_nussl_gives_the_estimate(mixture):
     np.testing.assert_allclose(by_hand, estimate.audio_data, atol=1e-5)
 
 
+def test_result_masks_of_a_long_mixture_are_made_of_segments_and_give_the_estimates():
+    samples = noise(37.3, rate=RATE) * (1 + np.sin(np.arange(round(37.3 * RATE)) / 900))
+    separator = HierarchicalSeparator(nussl.AudioSignal(audio_data_array=samples, sample_rate=RATE), network)
+    masks = np.stack([mask.mask for mask in separator.result_masks]).transpose(0, 3, 1, 2)
+    spectrum = network.stft(torch.from_numpy(samples).float())
+    assert masks.shape == (3, *spectrum.shape)
+    by_hand = network.stft.inverse(torch.from_numpy(masks) * spectrum, samples.shape[1])
+    estimates = np.stack([estimate.audio_data for estimate in separator()])
+    assert error_db(by_hand, estimates) < -60
+
+
+@pytest.mark.parametrize("length", [RATE * 3, RATE * 3 + 1, RATE * 3 + 63, RATE * 3 + 64, RATE * 3 + 65, RATE * 4 - 1])
+def test_masks_of_segments_are_those_of_the_whole_frame_by_frame(length):
+    samples = noise(4, rate=RATE)[:, :length].astype(np.float32)
+    cut, whole = (
+        np.concatenate(list(Passage(short_sighted, nodes=["guitar"], segmenting=segmenting).masks(samples)), axis=-1)
+        for segmenting in (Segmenting(segment_s=1.0, overlap_s=0.5), Segmenting())
+    )
+    assert whole.shape == (1, *short_sighted.stft(torch.from_numpy(samples)).shape)
+    np.testing.assert_allclose(cut, whole, atol=1e-5)
+
+
+@pytest.mark.adapters
+def test_a_tree_is_taken_apart_node_by_node_and_sums_to_the_mixture(mixture):
+    torch.manual_seed(0)
+    model = TreeSeparator("musdb18", sample_rate=RATE, spectrum={"n_fft": 256, "hop_length": 128}, network=SIZES)
+    separator = HierarchicalSeparator(mixture, model)
+    estimates = {node: estimate.audio_data for node, estimate in separator.to_dict().items()}
+    assert tuple(estimates) == model.nodes == separator.nodes
+    with torch.no_grad():
+        batch = torch.from_numpy(mixture.audio_data[None]).float()
+        expected = model.eval()(batch)[0]
+        remainders = model.remainders(model.separate_batch(batch))
+    np.testing.assert_allclose(list(estimates.values()), expected, atol=1e-6)
+    top = sum(estimates[node] for node in model.hierarchy.root.children)
+    np.testing.assert_allclose(top + remainders["mixture"][0].numpy(), mixture.audio_data, atol=1e-5)
+    masks = dict(zip(separator.nodes, separator.result_masks, strict=True))
+    for parent in model.hierarchy.nodes:
+        children = [masks[child].mask for child in parent.children if child in masks]
+        if children and parent.id in masks:
+            assert (sum(children) <= masks[parent.id].mask + 1e-6).all()
+    one = model.nodes[-1]
+    (alone,) = HierarchicalSeparator(mixture, model, nodes=[one])()
+    np.testing.assert_allclose(alone.audio_data, estimates[one], atol=1e-6)
+
+
+@pytest.mark.adapters
+def test_nussls_own_overlap_add_takes_it():
+    samples = noise(3, rate=RATE, channels=2)
+    signal = nussl.AudioSignal(audio_data_array=samples, sample_rate=RATE)
+    separator = HierarchicalSeparator(signal, identity, nodes=["guitar"])
+    (estimate,) = nussl.separation.composite.OverlapAdd(separator, window_duration=1.0, window_type="hann")()
+    assert estimate.signal_length == signal.signal_length
+    settled = slice(RATE, -RATE)  # nussl's windows, which end at zero, sum to nearly one in between
+    assert error_db(estimate.audio_data[:, settled], samples[:, settled]) < -40
+
+
 @pytest.mark.parametrize("nodes", [["clean_guitars", "strings_guitars_keyboards"], ["guitar"]])
 def test_chosen_nodes_come_coarse_to_fine(mixture, nodes):
     everything = HierarchicalSeparator(mixture, network)
@@ -212,6 +369,11 @@ def test_an_unknown_node_is_named_with_its_near_miss(mixture):
         HierarchicalSeparator(mixture, network, nodes=["guitars"])
 
 
+def test_no_node_at_all_is_refused(mixture):
+    with pytest.raises(HierarchyError, match=r"expected one or more of strings_guitars_keyboards, .* got none"):
+        HierarchicalSeparator(mixture, network, nodes=[])
+
+
 def test_the_mixture_may_be_a_file_and_the_model_a_checkpoint(tmp_path, mixture):
     file = write_audio(tmp_path / "song.wav", mixture.audio_data, RATE)
     checkpoint.save(network, tmp_path / "net.safetensors")
@@ -225,6 +387,8 @@ def test_what_cannot_be_separated_is_an_error_of_ours(tmp_path, mixture):
         HierarchicalSeparator(tmp_path / "nothing.wav", network)
     with pytest.raises(DataError, match="empty AudioSignal"):
         HierarchicalSeparator(nussl.AudioSignal(), network)
+    with pytest.raises(ConfigError, match="mix: expected an AudioSignal or the path of an audio file, got ndarray"):
+        HierarchicalSeparator(np.zeros((1, 100)), network)
     with pytest.raises(CheckpointError, match="no such file"):
         HierarchicalSeparator(mixture, tmp_path / "nothing.safetensors")
     with pytest.raises(ConfigError, match="device"):
