@@ -10,7 +10,7 @@ from hiersep.audio import fit_length
 from hiersep.files import atomic_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -167,3 +167,85 @@ def _draw_together(axis: Any, coverage: Coverage, hierarchy: Hierarchy, level: s
 def _ink(share: float) -> str:
     """Choose what is legible on the colour of a share in percent."""
     return "black" if share > 60 else "white"
+
+
+def plot_boxes(path: Path, gains: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    """Draw how much every row adds to the mixture, level by level: median, quartiles, and how far the rest reaches.
+
+    Args:
+        path: Picture to write.
+        gains: Improvements in dB, by level, coarse to fine, and by row.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2 + 2.4 * len(gains), 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(gains), squeeze=False, sharey=True)
+    for axis, (level, rows) in zip(axes.flat, gains.items(), strict=True):
+        clips = max(map(len, rows.values()))
+        axis.set_title(f"{level.replace('_', ' ')}: {clips} scored", fontsize=10, loc="left")
+        axis.axhline(0, color="grey", linewidth=0.8)
+        if clips:
+            boxes = axis.boxplot(list(rows.values()), patch_artist=True, widths=0.6, flierprops={"markersize": 3})
+            for box, colour in zip(boxes["boxes"], _COLOURS, strict=False):
+                box.set_facecolor(colour)
+            for median in boxes["medians"]:
+                median.set_color("black")
+        axis.set_xticks(range(1, 1 + len(rows)), [row.replace("_", " ") for row in rows], rotation=45, ha="right")
+    axes[0, 0].set_ylabel("SI-SDR improvement over the mixture, dB")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def plot_over_input(path: Path, inputs: Mapping[str, Sequence[float]], gains: Mapping[str, Sequence[float]]) -> None:
+    """Draw how much the network adds against how much was there to begin with, one point per scored clip and node.
+
+    Args:
+        path: Picture to write.
+        inputs: SI-SDR of the mixtures in dB, by level, coarse to fine.
+        gains: Improvements over them in dB, likewise.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    axis.axhline(0, color="grey", linewidth=0.8)
+    for number, (level, values) in enumerate(inputs.items()):
+        colour = _COLOURS[number % len(_COLOURS)]
+        axis.scatter(values, gains[level], s=9, alpha=0.6, color=colour, label=level.replace("_", " "))
+    axis.set_xlabel("SI-SDR of the mixture, dB")
+    axis.set_ylabel("SI-SDR improvement, dB")
+    axis.legend(fontsize=9)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def mask_picture(
+    mixture_db: npt.NDArray[np.float32], wanted: npt.NDArray[np.float32], estimated: npt.NDArray[np.float32]
+) -> npt.NDArray[np.uint8]:
+    """Lay a mixture's spectrogram and two masks side by side: a pixel per bin, low frequencies at the bottom.
+
+    Args:
+        mixture_db: Level of the mixture in dB; the loudest bin is the brightest, and 70 dB below it all is black.
+        wanted: Mask to compare with, in [0, 1].
+        estimated: Mask; beyond 1 it looks like 1.
+
+    Returns:
+        Red, green and blue of every pixel.
+
+    Shape:
+        all: (freq, frame); output: (freq, 3 * frame + 8, 3), the 8 columns white.
+
+    Example:
+        >>> mask_picture(*np.zeros((3, 5, 7), np.float32)).shape
+        (5, 29, 3)
+    """
+    from matplotlib import colormaps
+
+    level = 1 + (mixture_db - mixture_db.max()) / _RANGE_DB
+    panels = [colormaps["magma"](np.flipud(panel), bytes=True)[..., :3] for panel in (level, wanted, estimated)]
+    gap = np.full((len(level), 4, 3), 255, np.uint8)
+    return np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1)

@@ -1,10 +1,12 @@
 """Make a dataclass of a mapping, checking every value against its type hint.
 
-Hints may be str, bool, int, float, a Literal of texts, a list of these, and unions of these.
+Hints may be str, bool, int, float, a Literal of texts and integers, another dataclass, a list of these, and unions of
+these.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import types
 import typing
 from typing import Any, Literal
@@ -61,20 +63,31 @@ def _typed(value: Any, expected: Any, place: str) -> Any:
                 return _typed(value, choice, place)
         raise ConfigError(f"{place}: expected {_in_words(expected)}, got {value!r}")
     if not _fits(value, expected):
-        hint = near_miss(value, typing.get_args(expected)) if origin is Literal else ""
+        texts = [choice for choice in typing.get_args(expected) if isinstance(choice, str)]
+        hint = near_miss(value, texts) if origin is Literal else ""
         raise ConfigError(f"{place}: expected {_in_words(expected)}, got {value!r}{hint}")
     if expected is float:
         return float(value)
     if origin is list:
         (item,) = typing.get_args(expected)
         return [_typed(v, item, place) for v in value]
+    if isinstance(expected, type) and dataclasses.is_dataclass(expected) and isinstance(value, dict):
+        return _nested(value, expected, place)
     return value
+
+
+def _nested(value: dict[str, Any], cls: type[Any], place: str) -> Any:
+    needed = {field.name: field.default is dataclasses.MISSING for field in dataclasses.fields(cls)}
+    missing = [name for name, is_needed in needed.items() if is_needed and name not in value]
+    if missing and value.keys() <= needed.keys():
+        raise ConfigError(f"{place}: expected the key {', '.join(missing)}, got {dict(value)!r}")
+    return build(cls, {key: (v, place) for key, v in value.items()})
 
 
 def _fits(value: Any, expected: Any) -> bool:
     origin = typing.get_origin(expected)
     if origin is Literal:
-        return isinstance(value, str) and value in typing.get_args(expected)
+        return any(value == choice and type(value) is type(choice) for choice in typing.get_args(expected))
     if origin is list:
         (item,) = typing.get_args(expected)
         return isinstance(value, list) and bool(value) and all(_fits(v, item) for v in value)
@@ -82,16 +95,20 @@ def _fits(value: Any, expected: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if expected is int:
         return isinstance(value, int) and not isinstance(value, bool)
+    if dataclasses.is_dataclass(expected):
+        return isinstance(value, dict | expected)
     return isinstance(value, expected)
 
 
 def _in_words(expected: Any) -> str:
     origin = typing.get_origin(expected)
     if origin is Literal:
-        return " or ".join(typing.get_args(expected))
+        return " or ".join(map(str, typing.get_args(expected)))
     if origin is list:
         return f"a list, each {_in_words(*typing.get_args(expected))}"
     if origin is typing.Union or origin is types.UnionType:
         return " or ".join(_in_words(choice) for choice in typing.get_args(expected))
+    if dataclasses.is_dataclass(expected):
+        return f"a mapping ({', '.join(field.name for field in dataclasses.fields(expected))})"
     names = {str: "text", bool: "true or false", int: "a whole number", float: "a number", type(None): "null"}
     return names[expected]

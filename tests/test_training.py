@@ -1,11 +1,10 @@
-"""Training: clipping, loaders, and experiments that can be repeated, interrupted and gone on with."""
+"""Training: clipping, means, loaders, and experiments that can be repeated."""
 
 import csv
 import dataclasses
 import json
 import pickle
 import shutil
-import signal
 import time
 from types import SimpleNamespace
 
@@ -21,15 +20,20 @@ from hiersep.config import DataConfig, ExperimentConfig, NetworkConfig, Spectrum
 from hiersep.data.dataset import HierarchicalMixtureDataset
 from hiersep.errors import CheckpointError, ConfigError, DataError, HiersepError
 from hiersep.losses import LOSSES, negative_snr
+from hiersep.metrics import si_sdr
 from hiersep.models.checkpoint import describe, from_pretrained
 from hiersep.models.path import PathSeparator
 from hiersep.training.callbacks import KeepBest
 from hiersep.training.clip import AutoClip
 from hiersep.training.data import EpochLoader, EpochSampler, make_loader
+from hiersep.training.means import NodeMeans
 from hiersep.training.system import SeparationSystem
 
 NODES = ["strings_guitars_keyboards", "guitar", "clean_guitars"]
-CURVE = ["epoch", "steps", "learning_rate", "loss", "val_loss", *(f"val_loss/{node}" for node in NODES)]
+CURVE = [
+    "epoch", "steps", "learning_rate", "loss", "val_loss",
+    *(f"{name}/{node}" for name in ("loss", "val_loss", "val_si_sdri") for node in NODES),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -119,12 +123,13 @@ def test_a_broken_gradient_moves_nothing_and_is_not_remembered(broken):
 
 def test_the_best_network_is_kept_even_after_a_loss_that_is_no_number(tmp_path):
     network = PathSeparator("slakh_ismir2020", NODES, network={"hidden_size": 1, "num_layers": 1})
-    keep, module = KeepBest(tmp_path / "best.safetensors", {"data": "here"}), SimpleNamespace(model=network)
+    keep, module = KeepBest(tmp_path / "best.safetensors", {"data": "here"}), SimpleNamespace(kept=network)
     for epoch, loss in enumerate([float("nan"), 3.0, 2.0, float("nan"), 2.5]):
         metrics = {"val_loss": torch.tensor(loss)}
         trainer = SimpleNamespace(
-            sanity_checking=False, callback_metrics=metrics, current_epoch=epoch, global_step=10 * epoch
-        )
+            sanity_checking=False, callback_metrics=metrics, current_epoch=epoch, global_step=10 * epoch,
+            is_global_zero=True,
+        )  # fmt: skip
         keep.on_validation_end(trainer, module)
     assert keep.best == 2.0
     made = describe(tmp_path / "best.safetensors")["provenance"]
@@ -206,8 +211,47 @@ def test_a_step_of_asteroids_system_leaves_out_what_is_not_known(train_step, mon
     values = negative_snr(model.separate_batch(batch["mix"]), sources)
     expected = [values[:, 0].mean().item(), values[:, 1].mean().item(), values[1, 2].item()]
     assert system.common_step(batch, 0, train=train_step).item() == pytest.approx(np.mean(expected), abs=1e-5)
-    if not train_step:
-        assert [logged[f"val_loss/{node}"] for node in NODES] == pytest.approx(expected, abs=1e-5)
+    system.on_validation_epoch_end()
+    name = "loss" if train_step else "val_loss"
+    assert [logged[f"{name}/{node}"] for node in NODES] == pytest.approx(expected, abs=1e-5)
+    assert logged[name] == pytest.approx(np.mean(expected), abs=1e-5)
+
+
+def test_the_means_of_an_epoch_are_over_items_however_they_fall_into_batches(rng, monkeypatch):
+    """Batches of three sizes that know the nodes unequally often: a mean of their means would be another one."""
+    torch.manual_seed(0)
+    model = PathSeparator("slakh_ismir2020", NODES, network={"hidden_size": 2, "num_layers": 1}).eval()
+    system = SeparationSystem(model, torch.optim.SGD(model.parameters(), lr=1), negative_snr, [])
+    logged = {}
+    monkeypatch.setattr(system, "log", lambda name, value, **options: logged.update({name: value.item()}))
+    sources = (
+        torch.from_numpy(rng.standard_normal((6, 3, 1, 1600))).float() * torch.tensor([0.3, 0.2, 0.1])[:, None, None]
+    )
+    sources[4, 2] = 0  # has no SI-SDR
+    known = torch.tensor([[1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 1, 0], [1, 0, 1], [1, 1, 1]], dtype=torch.bool)
+    mixture = sources.sum(1)
+    for items in (slice(3), slice(3, 5), slice(5, 6)):
+        system.validation_step({"mix": mixture[items], "sources": sources[items], "known": known[items]}, 0)
+    system.on_validation_epoch_end()
+    separation = model.separate_batch(mixture)
+    losses = negative_snr(separation, sources)
+    gains = si_sdr(separation.waveforms(), sources) - si_sdr(mixture[:, None].expand_as(sources), sources)
+    expected = [losses[known[:, node], node].mean().item() for node in range(3)]
+    assert [logged[f"val_loss/{node}"] for node in NODES] == pytest.approx(expected, abs=1e-4)
+    assert logged["val_loss"] == pytest.approx(np.mean(expected), abs=1e-4)
+    known[4, 2] = False
+    expected = [gains[known[:, node], node].mean().item() for node in range(3)]
+    assert [logged[f"val_si_sdri/{node}"] for node in NODES] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_node_that_is_known_nowhere_has_no_loss_and_one_that_is_broken_spoils_the_mean():
+    means = NodeMeans(3)
+    means.add(torch.tensor([[1.0, 5.0, 7.0], [3.0, 5.0, 9.0]]), torch.tensor([[True, False, True]] * 2))
+    per_node, mean = means.means([0, 1, 2])
+    assert per_node.tolist() == [2, pytest.approx(np.nan, nan_ok=True), 8]
+    assert mean == 5
+    means.add(torch.tensor([[torch.nan, 5.0, 7.0]]), torch.tensor([[True, False, True]]))
+    assert means.means([0, 1, 2])[1].isnan()
 
 
 # Experiments
@@ -216,7 +260,7 @@ def test_a_step_of_asteroids_system_leaves_out_what_is_not_known(train_step, mon
 def test_an_experiments_folder_holds_what_is_needed_to_judge_and_repeat_it(config, trained):
     names = {path.name for path in trained.iterdir()}
     assert names == {
-        "conf.yml", "environment.json", "best.safetensors", "last.ckpt", "metrics.csv", "training.json"
+        "conf.yml", "environment.json", "best.safetensors", "last.ckpt", "metrics.csv", "training.json", "tensorboard"
     }  # fmt: skip
     assert load_experiment(trained / "conf.yml") == config
     summary = json.loads((trained / "training.json").read_text())
@@ -234,7 +278,8 @@ def test_the_curve_has_a_line_per_epoch_with_the_loss_of_every_node(trained):
     for row in rows:
         values = {name: float(value) for name, value in row.items()}
         assert np.isfinite(list(values.values())).all()
-        assert values["val_loss"] == pytest.approx(np.mean([values[f"val_loss/{node}"] for node in NODES]), rel=1e-4)
+        for name in ("loss", "val_loss"):
+            assert values[name] == pytest.approx(np.mean([values[f"{name}/{node}"] for node in NODES]), rel=1e-4)
 
 
 def test_the_checkpoint_is_the_network_of_the_lowest_validation_loss(config, trained):
@@ -264,41 +309,6 @@ def test_a_finished_training_is_not_repeated(config, trained):
     assert train(config, trained) == trained / "best.safetensors"
     assert time.monotonic() - started < 1
     assert {path.name: path.stat().st_mtime_ns for path in trained.iterdir()} == before
-
-
-@pytest.fixture
-def _keep_signals():
-    """Lightning ignores Ctrl-C while it shuts down, and for ever after; a shell's background job ignores it anyway."""
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, handler)
-
-
-@pytest.mark.usefixtures("_keep_signals")
-def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(config, trained, tmp_path, monkeypatch):
-    from hiersep.training.callbacks import ShowProgress
-
-    longer = with_training(config, max_epochs=3)
-    train(longer, tmp_path / "undisturbed")
-    undisturbed = ShowProgress.on_train_batch_end
-
-    def interrupt(self, trainer, *args):
-        undisturbed(self, trainer, *args)
-        if trainer.current_epoch == 1:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ShowProgress, "on_train_batch_end", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train(longer, tmp_path / "interrupted")
-    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-    assert len(curve(tmp_path / "interrupted")) == 1
-    assert not (tmp_path / "interrupted" / "training.json").exists()
-    best = train(longer, tmp_path / "interrupted")
-    assert curve(tmp_path / "interrupted") == curve(tmp_path / "undisturbed")
-    whole = from_pretrained(tmp_path / "undisturbed" / "best.safetensors").state_dict()
-    resumed = from_pretrained(best).state_dict()
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_another_configuration_in_the_same_folder_is_refused_unless_it_may_overwrite(config, tmp_path):

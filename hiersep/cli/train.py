@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hiersep.cli.command import command
+from hiersep.cli.command import INTERRUPTED, command, say_error
 
 
 @command
@@ -20,6 +22,9 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start anew where another configuration was trained.")
     ] = False,
+    init_from: Annotated[
+        str | None, typer.Option(help="Checkpoint whose weights are taken over as far as they fit.")
+    ] = None,
 ) -> None:
     """Train a separator, or go on with a training that was interrupted.
 
@@ -29,9 +34,19 @@ def train(
     """
     from hiersep.config import load_experiment
     from hiersep.training.experiment import train as run
+    from hiersep.training.processes import is_first
 
-    experiment = load_experiment(config, context.args)
+    words = context.args
+    if init_from is not None:
+        words = [*words, "--training.init_from", json.dumps(init_from)]  # quoted: a path is no YAML
+    experiment = load_experiment(config, words)
     folder = exp_dir or Path("exp") / config.stem
-    checkpoint = run(experiment, folder, overwrite=overwrite)
-    print(f"Trained: {checkpoint}")
-    print(f"Next: hiersep separate SONG.wav --model {checkpoint} --out OUT")
+    try:
+        checkpoint = run(experiment, folder, overwrite=overwrite)
+    except KeyboardInterrupt:
+        same = shlex.join(["hiersep", "train", str(config), "--exp-dir", str(folder), *words])
+        say_error(f"interrupted; the same command again goes on from the last saved step: {same}")
+        raise typer.Exit(INTERRUPTED) from None
+    if is_first(experiment.training):
+        print(f"Trained: {checkpoint}")
+        print(f"Next: hiersep separate SONG.wav --model {checkpoint} --out OUT")

@@ -15,8 +15,8 @@ from hiersep.config.sections import (
     RenderConfig,
     Section,
     SpectrumConfig,
-    TrainingConfig,
 )
+from hiersep.config.training import StageConfig, TrainingConfig
 
 __all__ = [
     "BACKBONE_SIZES",
@@ -30,6 +30,7 @@ __all__ = [
     "Section",
     "SeparatorConfig",
     "SpectrumConfig",
+    "StageConfig",
     "TrainingConfig",
     "as_yaml",
     "load_experiment",

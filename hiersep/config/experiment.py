@@ -15,8 +15,8 @@ from hiersep.config.sections import (
     RenderConfig,
     Section,
     SpectrumConfig,
-    TrainingConfig,
 )
+from hiersep.config.training import TrainingConfig
 from hiersep.errors import ConfigError, near_miss
 from hiersep.typed import Entries, build, expect
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MAX_BASES = 10
+_COMPILED = ("tdconvnet", "bandsplit")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,27 @@ class ExperimentConfig:
             "null, as queries name what sounds",
             self.data.salient,
         )
+        expect(
+            not self.training.compile or self.network.backbone in _COMPILED,
+            "training.compile",
+            f"false for the backbone {self.network.backbone}, as torch compiles no LSTM (but {', '.join(_COMPILED)})",
+            self.training.compile,
+        )
+        if self.training.devices != "auto":
+            self.check_shares(self.training.devices * self.training.nodes)
+
+    def check_shares(self, processes: int) -> None:
+        """Refuse sizes that cannot be shared equally between the processes of a training.
+
+        Args:
+            processes: How many there are, over all machines.
+
+        Raises:
+            ConfigError: If a batch, or an epoch, is no multiple of it.
+        """
+        expected = f"a multiple of the {processes} processes that train (training.devices times training.nodes)"
+        for name, size in (("training.batch_size", self.training.batch_size), ("data.num_train", self.data.num_train)):
+            expect(size % processes == 0, name, expected, size)
 
     def to_dict(self) -> dict[str, Any]:
         """Sections as plain mappings."""

@@ -1,4 +1,4 @@
-"""The sections of an experiment, but for the network: what to render, learn from, train and score."""
+"""The sections of an experiment, but for the network and its training: what to render, learn from and score."""
 
 from __future__ import annotations
 
@@ -132,78 +132,43 @@ class SpectrumConfig(Section):
 
 
 @dataclass(frozen=True)
-class TrainingConfig(Section):
-    """How to learn; the defaults are the paper's.
-
-    Attributes:
-        loss: ``phase_sensitive_l1`` (the paper's), or one on waveforms: ``negative_snr``, ``negative_si_sdr``,
-            ``l1_multi_resolution``; `hiersep.losses` says what each means.
-        batch_size: Mixtures per step.
-        max_epochs: Epochs at most.
-        max_minutes: Wall-clock limit; None for none.
-        learning_rate: Of Adam.
-        schedule: ``plateau`` (the paper's) halves the learning rate when the validation loss stops falling; ``cosine``
-            lets it fall to 0 over all epochs, for a training whose length is fixed beforehand.
-        patience: Epochs without a better validation loss before ``plateau`` halves.
-        clip_percentile: AutoClip's percentile of gradient norms.
-        num_workers: Processes that make mixtures; 0 makes them in the training process.
-        device: Lightning's accelerator: ``auto``, ``cpu``, ``gpu``, ``mps``.
-        seed: Of all draws.
-    """
-
-    loss: Literal["phase_sensitive_l1", "negative_snr", "negative_si_sdr", "l1_multi_resolution"] = "phase_sensitive_l1"
-    batch_size: int = 25
-    max_epochs: int = 100
-    max_minutes: float | None = None
-    learning_rate: float = 1e-4
-    schedule: Literal["plateau", "cosine"] = "plateau"
-    patience: int = 5
-    clip_percentile: float = 10.0
-    num_workers: int = 2
-    device: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    seed: int = 588
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "max_epochs"):
-            expect(getattr(self, name) > 0, f"training.{name}", "a positive number", getattr(self, name))
-        expect(0 < self.learning_rate < 1, "training.learning_rate", "between 0 and 1", self.learning_rate)
-        expect(self.patience >= 0, "training.patience", "0 or more epochs", self.patience)
-        expect(
-            0 < self.clip_percentile <= 100,
-            "training.clip_percentile",
-            "a percentile in (0, 100]",
-            self.clip_percentile,
-        )
-        expect(0 <= self.num_workers <= 256, "training.num_workers", "0 to 256 processes", self.num_workers)
-        expect(self.seed >= 0, "training.seed", "0 or more", self.seed)
-        expect(
-            self.max_minutes is None or self.max_minutes > 0,
-            "training.max_minutes",
-            "more than 0",
-            self.max_minutes,
-        )
-
-
-@dataclass(frozen=True)
 class EvaluationConfig(Section):
     """What to score.
 
     Attributes:
         split: Where the clips come from.
+        splits: A published table of splits that the data set's reader knows; null takes the folders as they are.
+        clips: A list of clips that an evaluation wrote; null: they are chosen by the seed. A list says itself how long
+            its clips are, and their queries.
         num_test: Clips at most.
         num_static: Training clips that the static masks are fitted on.
+        static_data: Another data set, on whose split ``train`` they are fitted; null: the one that is scored.
         duration: Length of a clip in seconds.
+        query_duration: Length of a query in seconds; null: as long as a clip.
+        channels: 1 for mono, 2 for stereo, whose channels are separated one by one and scored together.
+        batch_size: Clips that go through the network at once.
         seed: Fixes the clips.
     """
 
     split: str = "test"
+    splits: str | None = None
+    clips: str | None = None
     num_test: int = 3000
     num_static: int = 200
+    static_data: str | None = None
     duration: float = 10.0
+    query_duration: float | None = None
+    channels: int = 1
+    batch_size: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("num_test", "num_static"):
+        for name in ("num_test", "num_static", "batch_size"):
             expect(getattr(self, name) > 0, f"evaluation.{name}", "a positive number of clips", getattr(self, name))
-        expect(0 < self.duration <= 600, "evaluation.duration", "more than 0, at most 600 seconds", self.duration)
+        for name in ("duration", "query_duration"):
+            length = getattr(self, name)
+            expect(
+                length is None or 0 < length <= 600, f"evaluation.{name}", "more than 0, at most 600 seconds", length
+            )
+        expect(self.channels in (1, 2), "evaluation.channels", "1 or 2", self.channels)
         expect(self.seed >= 0, "evaluation.seed", "0 or more", self.seed)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class SeedEpochs(pl.Callback):
-    """Seed dropout by (seed, epoch), so that a resumed run draws what the undisturbed one would.
+class SeedBatches(pl.Callback):
+    """Seed dropout by (seed, epoch, batch, process), so that a resumed run draws what the undisturbed one would.
 
     Args:
         seed: Of the training.
@@ -28,9 +28,10 @@ class SeedEpochs(pl.Callback):
     def __init__(self, seed: int):
         self._seed = seed
 
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Seed."""
-        (seed,) = np.random.SeedSequence([self._seed, trainer.current_epoch]).generate_state(1)
+        place = [self._seed, trainer.current_epoch, batch_idx, trainer.global_rank]
+        (seed,) = np.random.SeedSequence(place).generate_state(1)
         torch.manual_seed(int(seed))
 
 
@@ -58,7 +59,12 @@ class KeepBest(pl.Callback):
                 "steps": trainer.global_step,
                 "validation_loss": loss,
             }
-            checkpoint.save(pl_module.model, self._path, {**self._provenance, **made})
+            if trainer.is_global_zero:
+                checkpoint.save(pl_module.kept, self._path, {**self._provenance, **made})
+
+    def forget(self) -> None:
+        """Keep the next network, whatever its loss, where the loss is to mean something else."""
+        self.best = None
 
     def state_dict(self) -> dict[str, Any]:
         """Lowest loss so far, for the training state."""
@@ -77,14 +83,36 @@ class LowerRate(pl.Callback):
     Args:
         optimizer: Of the training.
         patience: Epochs without a lower loss before the rate is halved.
+        best: Checkpoint whose weights to go on from when the rate is halved, with Adam's moments begun anew: they were
+            measured elsewhere. None: go on from where the training stands.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, patience: int):
-        self._schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=patience)
+    def __init__(self, optimizer: torch.optim.Optimizer, patience: int, best: Path | None = None):
+        self._optimizer, self._patience, self._best = optimizer, patience, best
+        self._first_rate = optimizer.param_groups[0]["lr"]
+        self._schedule = self._begin()
+
+    def _begin(self) -> torch.optim.lr_scheduler.ReduceLROnPlateau:
+        # torch's own threshold is a share of the loss: it would take a negative loss that stands still for falling.
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self._optimizer, factor=0.5, patience=self._patience, threshold=0.0
+        )
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Compare; validation has run by now."""
+        before = self._optimizer.param_groups[0]["lr"]
         self._schedule.step(float(trainer.callback_metrics["val_loss"]))
+        lowered = self._optimizer.param_groups[0]["lr"] < before
+        if lowered and self._best is not None and self._best.exists():
+            trainer.strategy.barrier()  # until the first process has written it
+            pl_module.go_on_from(self._best)
+            self._optimizer.state.clear()
+
+    def forget(self) -> None:
+        """Begin again at the first learning rate."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._first_rate
+        self._schedule = self._begin()
 
     def state_dict(self) -> dict[str, Any]:
         """Lowest loss and epochs since, for the training state."""
@@ -93,6 +121,22 @@ class LowerRate(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the count of an earlier run up."""
         self._schedule.load_state_dict(state_dict)
+
+
+class StopEarly(pl.callbacks.EarlyStopping):
+    """Stop when the validation loss has not been lower for some epochs.
+
+    Args:
+        epochs: How many.
+    """
+
+    def __init__(self, epochs: int):
+        # After validation, not at the epoch's end, which Lightning would do after the state is saved.
+        super().__init__("val_loss", patience=epochs, check_finite=False, check_on_train_epoch_end=False)
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Stop at once where an earlier run had stopped, and was killed before it could say so."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class LearningCurve(pl.Callback):
@@ -113,6 +157,8 @@ class LearningCurve(pl.Callback):
         self.rows.append(
             {"epoch": trainer.current_epoch, "steps": trainer.global_step, "learning_rate": rate, **losses}
         )
+        if not trainer.is_global_zero:
+            return
         with atomic_path(self._path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
             writer.writeheader()
@@ -128,15 +174,16 @@ class LearningCurve(pl.Callback):
 
 
 class ShowProgress(pl.Callback):
-    """One bar over all steps of the training, with the time left and the losses."""
+    """One bar over all batches of the training, with the time left and the losses."""
 
     def __init__(self) -> None:
         self._bar: Any = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Open the bar, where an earlier run left off."""
-        total = trainer.max_epochs * trainer.num_training_batches
-        self._bar = tqdm(total=total, initial=trainer.global_step, desc="Training", unit="step", disable=None)
+        total, done = trainer.max_epochs * trainer.num_training_batches, trainer.fit_loop.total_batch_idx + 1
+        hidden = None if trainer.is_global_zero else True  # None: unless this is a terminal
+        self._bar = tqdm(total=total, initial=done, desc="Training", unit="batch", disable=hidden)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Advance."""

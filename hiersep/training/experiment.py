@@ -5,6 +5,7 @@ The folder holds
 - ``conf.yml`` the resolved configuration, ``environment.json`` commit, versions and machine;
 - ``best.safetensors`` the network with the lowest validation loss, a checkpoint to share;
 - ``last.ckpt`` the training state, to go on from; ``metrics.csv`` the losses per epoch;
+- ``tensorboard`` curves, pictures and sound for TensorBoard;
 - ``training.json`` written when the training is over.
 
 Nothing heavy is imported before there is something to train, so that finding an experiment done takes no time.
@@ -15,21 +16,25 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiersep.config import as_yaml
+from hiersep.config import as_yaml, load_experiment
 from hiersep.errors import ConfigError
 from hiersep.files import atomic_path, git_commit, write_json
-from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME, SUMMARY_NAME
+from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME, SUMMARY_NAME, TENSORBOARD_NAME
+from hiersep.training.processes import is_first
 
 if TYPE_CHECKING:
     from hiersep.config import ExperimentConfig
 
+_PATIENCE_S = 60
+
 
 def train(config: ExperimentConfig, exp_dir: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Train a separator, or go on with a training that was interrupted, from the last finished epoch.
+    """Train a separator, or go on with a training that was interrupted, from the last saved step.
 
     Args:
         config: The experiment, from `hiersep.config.load_experiment`.
@@ -40,12 +45,16 @@ def train(config: ExperimentConfig, exp_dir: str | os.PathLike[str], *, overwrit
         Path of the best checkpoint.
 
     Raises:
-        ConfigError: If the folder holds a training of another configuration and `overwrite` is not set.
+        CheckpointError: If the training state, or the checkpoint to begin with, cannot be read.
+        ConfigError: If the folder holds a training of another configuration and `overwrite` is not set, or the
+            configuration cannot be trained.
         DataError: If the data cannot be used.
         HierarchyError: If the hierarchy or a node is not known.
+        KeyboardInterrupt: If the training was interrupted; its state is saved.
     """
     exp_dir = Path(exp_dir)
-    if _claim(exp_dir, config, overwrite):
+    first = is_first(config.training)
+    if _claim(exp_dir, config, overwrite) if first else _follow(exp_dir, config):
         return exp_dir / CHECKPOINT_NAME
     from hiersep.training.loop import fit
 
@@ -56,16 +65,16 @@ def train(config: ExperimentConfig, exp_dir: str | os.PathLike[str], *, overwrit
             f"{exp_dir}: the validation loss was never a finite number, so there is no network to keep; "
             "lower training.learning_rate"
         )
-    write_json(exp_dir / SUMMARY_NAME, {**summary, "seconds": round(time.monotonic() - started, 1)})
+    if first:
+        write_json(exp_dir / SUMMARY_NAME, {**summary, "seconds": round(time.monotonic() - started, 1)})
     return exp_dir / CHECKPOINT_NAME
 
 
 def _claim(exp_dir: Path, config: ExperimentConfig, overwrite: bool) -> bool:
     """Claim the folder for this configuration; say whether its training is over already."""
-    text = as_yaml(config)
     conf = exp_dir / "conf.yml"
-    made = [exp_dir / name for name in (SUMMARY_NAME, STATE_NAME, CHECKPOINT_NAME, CURVE_NAME)]
-    same = conf.exists() and conf.read_text(encoding="utf-8") == text
+    made = [exp_dir / name for name in (STATE_NAME, CHECKPOINT_NAME, CURVE_NAME, SUMMARY_NAME)]
+    same = conf.exists() and _holds(conf, config)
     over = same and (exp_dir / SUMMARY_NAME).exists()
     if over and (exp_dir / CHECKPOINT_NAME).exists():
         return True
@@ -77,14 +86,42 @@ def _claim(exp_dir: Path, config: ExperimentConfig, overwrite: bool) -> bool:
     if over or not same:  # over, but its result is lost; or another training's
         for path in filter(Path.exists, made):
             path.unlink()
+        shutil.rmtree(exp_dir / TENSORBOARD_NAME, ignore_errors=True)
     with atomic_path(conf) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(as_yaml(config), encoding="utf-8")
     write_json(exp_dir / "environment.json", _environment())
     return False
 
 
+def _follow(exp_dir: Path, config: ExperimentConfig) -> bool:
+    """Wait until the first process has claimed the folder; say whether its training is over already.
+
+    torchrun and SLURM start all at once. What another training left is gone before the configuration is written.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline:
+        if _holds(exp_dir / "conf.yml", config):  # from here on, what lies here is this training's
+            over = (exp_dir / SUMMARY_NAME).exists()
+            if not over or (exp_dir / CHECKPOINT_NAME).exists():
+                return over
+        time.sleep(0.1)
+    raise ConfigError(
+        f"{exp_dir}: expected the first process to begin the training here within {_PATIENCE_S} s; see what it says, "
+        "and whether all machines see this folder"
+    )
+
+
+def _holds(conf: Path, config: ExperimentConfig) -> bool:
+    """Say whether a file says the same; settings that it does not know yet had their defaults when it was written."""
+    try:
+        return load_experiment(conf) == config
+    except ConfigError:
+        return False
+
+
 def _environment() -> dict[str, Any]:
-    packages = sorted(f"{d.metadata['Name']}=={d.version}" for d in importlib.metadata.distributions())
+    described = (distribution.metadata for distribution in importlib.metadata.distributions())  # reads a file each
+    packages = sorted(f"{metadata['Name']}=={metadata['Version']}" for metadata in described)
     return {
         "commit": git_commit(Path(__file__).parent),
         "python": platform.python_version(),

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-import signal
+import math
+import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from tqdm import tqdm
 
 from hiersep.compat import pytorch_lightning as pl
-from hiersep.errors import CheckpointError
+from hiersep.errors import ConfigError
 from hiersep.files import git_commit
 from hiersep.losses import LOSSES
+from hiersep.models import checkpoint
 from hiersep.models.factory import make_separator
-from hiersep.training.callbacks import KeepBest, LearningCurve, LowerRate, SeedEpochs, ShowProgress
+from hiersep.models.transfer import take_over
+from hiersep.training.callbacks import KeepBest, LearningCurve, LowerRate, SeedBatches, ShowProgress, StopEarly
 from hiersep.training.clip import AutoClip
-from hiersep.training.data import make_dataset, make_loader
+from hiersep.training.data import make_dataset, make_loader, make_validation_loader
 from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME
+from hiersep.training.processes import Share, check_started, is_first, placement
+from hiersep.training.stages import Stages, held_outputs
+from hiersep.training.state import Interruption, SaveState, check_state
 from hiersep.training.system import SeparationSystem
+from hiersep.training.tensorboard import Logger, ShowInTensorBoard
 
 if TYPE_CHECKING:
     from hiersep.config import ExperimentConfig, TrainingConfig
+    from hiersep.models.separator import MaskingSeparator
+    from hiersep.training.stages import Forgetful
+
+_Misconfiguration = pl.utilities.exceptions.MisconfigurationException  # type: ignore[attr-defined]  # no __all__ there
 
 
 def fit(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
@@ -31,59 +44,82 @@ def fit(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
         Steps, epochs and the lowest validation loss.
 
     Raises:
-        CheckpointError: If the training state cannot be read.
-        KeyboardInterrupt: If the training was interrupted; the state of its last whole epoch is saved.
+        CheckpointError: If the training state, or the checkpoint to begin with, cannot be read.
+        ConfigError: If the network has no node of a stage's, or what compiles it is not there.
+        KeyboardInterrupt: If the training was interrupted; its state is saved.
         DataError: If the data cannot be used.
         HierarchyError: If the hierarchy or a node is not known.
     """
-    pl.seed_everything(config.training.seed, verbose=False)
     settings = config.training
+    state = exp_dir / STATE_NAME
+    steps_done = _check(settings, state)
+    pl.seed_everything(settings.seed, verbose=False)
     training_set = make_dataset(config, "train", config.data.num_train)
     validation_set = make_dataset(config, "validation", config.data.num_validation)
     model = make_separator(config, training_set.hierarchy, training_set.nodes)
-    keep_best = KeepBest(exp_dir / CHECKPOINT_NAME, _provenance(config, exp_dir))
-    state = exp_dir / STATE_NAME
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8)
-    schedule = [LowerRate(optimizer, settings.patience)] if settings.schedule == "plateau" else []
-    trainer = _trainer(settings, exp_dir, [keep_best, LearningCurve(exp_dir / CURVE_NAME), *schedule])
-    training_loader = make_loader(training_set, settings.batch_size, settings.num_workers)
+    _prepare(model, settings, resumed=state.exists())
+    # Without decay this is the paper's Adam.
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=settings.weight_decay
+    )
+    keep_best, interruption = KeepBest(exp_dir / CHECKPOINT_NAME, _provenance(config, exp_dir)), Interruption()
+    callbacks = _callbacks(settings, exp_dir, optimizer, keep_best)
+    if settings.tensorboard:
+        callbacks.append(ShowInTensorBoard(validation_set[0]))
+    save_state = SaveState(state, settings.save_every, interruption)
+    logger = Logger(exp_dir, steps_done) if settings.tensorboard else False
+    trainer = _trainer(settings, [*callbacks, save_state], logger)
+    check_started(trainer.num_devices * trainer.num_nodes)
+    config.check_shares(trainer.world_size)
+    share = Share(trainer.global_rank, trainer.world_size)
+    loader = make_loader(training_set, settings.batch_size, settings.num_workers, share)
+    steps = settings.max_epochs * math.ceil(len(loader) / settings.accumulate)
     system = SeparationSystem(
         model=model,
         optimizer=optimizer,
         loss_func=LOSSES[settings.loss],
-        train_loader=training_loader,
-        val_loader=make_loader(validation_set, settings.batch_size, 0),
-        scheduler=None if schedule else _cosine(optimizer, settings.max_epochs * len(training_loader)),
+        train_loader=loader,
+        val_loader=make_validation_loader(validation_set, settings.batch_size, share),
+        scheduler=_cosine(optimizer, steps) if settings.schedule == "cosine" else None,
+        ema=settings.ema,
     )
-    _check_state(state)
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(system, ckpt_path=state if state.exists() else None, weights_only=True)
-    except SystemExit:
-        if not trainer.interrupted:
-            raise
-        # Lightning makes Ctrl-C an exit, and ignores it from then on.
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from None
+    with interruption.listening():
+        try:
+            trainer.fit(system, ckpt_path=state if state.exists() else None, weights_only=True)
+        except SystemExit:
+            if not trainer.interrupted:
+                raise
+            raise KeyboardInterrupt from None  # Lightning makes Ctrl-C an exit
     return {"steps": trainer.global_step, "epochs": trainer.current_epoch, "validation_loss": keep_best.best}
+
+
+def _check(settings: TrainingConfig, state: Path) -> int:
+    """Find before any work starts what would end it; give the steps that are done."""
+    if settings.init_from is not None and not state.exists():
+        checkpoint.describe(settings.init_from)
+    compiler = os.environ.get("CXX", "g++")
+    if settings.compile and shutil.which(compiler) is None:
+        raise ConfigError(
+            f"training.compile: expected a C++ compiler, found no {compiler}; install one, or name it in CXX"
+        )
+    return check_state(state)
+
+
+def _prepare(model: MaskingSeparator, settings: TrainingConfig, *, resumed: bool) -> None:
+    """Make a network ready to be trained."""
+    for stage in settings.stages or []:
+        held_outputs(model, stage.nodes)
+    if settings.init_from is not None and not resumed:
+        taken = take_over(model, settings.init_from)
+        if is_first(settings):
+            tqdm.write("\n".join(taken.lines()))
+    if settings.compile:
+        model.backbone.compile()  # in place: the names of its weights stay as they are
 
 
 def _cosine(optimizer: torch.optim.Optimizer, steps: int) -> dict[str, Any]:
     """Let the learning rate fall to 0 over all steps; as asteroid's System takes it."""
     return {"scheduler": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps), "interval": "step"}
-
-
-def _check_state(path: Path) -> None:
-    """Find a training state broken before Lightning does, which would speak of pickles."""
-    if not path.exists():
-        return
-    try:
-        torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch has many ways to say that a file is broken
-        raise CheckpointError(
-            f"{path}: expected a training state to go on from, got something else or half of one; delete it to start "
-            "anew"
-        ) from error
 
 
 def _provenance(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
@@ -92,28 +128,50 @@ def _provenance(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
         "data": config.data.folder,
         "target": config.data.target,
         "loss": config.training.loss,
+        "init_from": config.training.init_from,
         "commit": git_commit(Path(__file__).parent),
     }
 
 
-def _trainer(settings: TrainingConfig, exp_dir: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
-    save_state = pl.callbacks.ModelCheckpoint(
-        dirpath=exp_dir, filename="last", save_top_k=1, enable_version_counter=False
-    )
-    return pl.Trainer(
-        accelerator=settings.device,
-        devices=1,
-        max_epochs=settings.max_epochs,
-        max_time=timedelta(minutes=settings.max_minutes) if settings.max_minutes else None,
-        callbacks=[
-            SeedEpochs(settings.seed),
-            AutoClip(settings.clip_percentile),
-            *callbacks,
-            ShowProgress(),
-            save_state,
-        ],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
+def _callbacks(
+    settings: TrainingConfig, exp_dir: Path, optimizer: torch.optim.Optimizer, keep_best: KeepBest
+) -> list[pl.Callback]:
+    """Put the callbacks in their order.
+
+    At the end of an epoch the curve is written before the rate is changed, and a stage begun after that; at a step
+    gradients are clipped after a stage has left out what it holds.
+    """
+    best, clip = exp_dir / CHECKPOINT_NAME, AutoClip(settings.clip_percentile)
+    callbacks = [SeedBatches(settings.seed), keep_best, LearningCurve(exp_dir / CURVE_NAME)]
+    forgetful: list[Forgetful] = [clip, keep_best]
+    if settings.schedule == "plateau":
+        lower_rate = LowerRate(optimizer, settings.patience, best if settings.reload else None)
+        callbacks.append(lower_rate)
+        forgetful.append(lower_rate)
+    if settings.early_stop is not None:
+        callbacks.append(StopEarly(settings.early_stop))
+    if settings.stages:
+        callbacks.append(Stages(settings.stages, best, forgetful))
+    return [*callbacks, clip, ShowProgress()]
+
+
+def _trainer(settings: TrainingConfig, callbacks: list[pl.Callback], logger: Any) -> pl.Trainer:
+    try:
+        return pl.Trainer(
+            **placement(settings),
+            precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+            max_epochs=settings.max_epochs,
+            max_time=timedelta(minutes=settings.max_minutes) if settings.max_minutes else None,
+            accumulate_grad_batches=settings.accumulate,
+            callbacks=callbacks,
+            logger=logger,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+    except _Misconfiguration as error:
+        raise ConfigError(
+            f"training.device, training.devices: expected what this machine has, got {settings.device}, "
+            f"{settings.devices}: {' '.join(str(error).split())}"
+        ) from error
