@@ -10,22 +10,22 @@ from pathlib import Path
 
 from hiersep.cli.command import run_script
 from hiersep.errors import DataError
+from hiersep.evaluation import table
 from hiersep.files import atomic_path
-from hiersep.report import table
 from hiersep.training.names import SUMMARY_NAME
 
 BEGIN, END = "<!-- begin demo table -->", "<!-- end demo table -->"
 
 
 def main(exp_dir: str, *readmes: str) -> None:
-    scores, training, made = (
+    results, training, made = (
         json.loads(Path(exp_dir, name).read_text(encoding="utf-8"))
-        for name in ("scores.json", SUMMARY_NAME, "environment.json")
+        for name in ("results.json", SUMMARY_NAME, "environment.json")
     )
     torch = next(package for package in made["packages"] if package.startswith("torch=="))
     origin = (
         f"{training['steps']} steps in {training['seconds'] / 60:.0f} minutes on {made['machine']}, "
-        f"{torch}, commit {scores['commit']}."
+        f"{torch}, commit {results['commit']}."
     )
     for readme in readmes:
         text = Path(readme).read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def main(exp_dir: str, *readmes: str) -> None:
         head, rest = text.split(BEGIN, 1)
         _, tail = rest.split(END, 1)
         with atomic_path(readme) as temporary:
-            temporary.write_text(f"{head}{BEGIN}\n{table(scores)}\n{origin}\n{END}{tail}", encoding="utf-8")
+            temporary.write_text(f"{head}{BEGIN}\n{table(results)}\n{origin}\n{END}{tail}", encoding="utf-8")
         print(f"Written: {readme}")
 
 

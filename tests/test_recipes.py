@@ -67,11 +67,11 @@ def test_all_stages_run_and_leave_what_the_demo_promises(script, tmp_path):
     nodes = Hierarchy.load(config.data.hierarchy).path(config.data.target)[1:]
     out = tmp_path / "exp" / "smoke"
 
-    scores = json.loads((out / "scores.json").read_text())
-    assert list(scores["levels"]) == list(nodes)
-    for level in scores["levels"].values():
-        assert {"si_sdr", "si_sdri", "mixture", "static", "oracle", "clips"} <= set(level)
-    assert {"identical_levels", "data", "model", "seconds", "commit"} <= set(scores)
+    results = json.loads((out / "results.json").read_text())
+    assert list(results["nodes"]) == list(nodes)
+    for node in results["nodes"].values():
+        assert {"si_sdr", "si_sdri", "mixture", "static", "oracle", "clips"} <= set(node)
+    assert {"identical_levels", "data", "model", "seconds", "commit"} <= set(results)
 
     mixture, rate = soundfile.read(out / "mixture.wav")
     assert rate == config.data.sample_rate

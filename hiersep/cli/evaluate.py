@@ -1,46 +1,146 @@
-"""``hiersep evaluate``: score a checkpoint on held-out songs."""
+"""``hiersep evaluate``: score a checkpoint on held-out songs, or compare two that were scored."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hiersep.cli.command import command
 
+if TYPE_CHECKING:
+    from hiersep.config import EvaluationConfig
+
+Model = Annotated[
+    str | None, typer.Argument(metavar="CKPT", help="Checkpoint: a file, or a shipped name.", show_default=False)
+]
+Data = Annotated[Path | None, typer.Option(help="Data set with the splits train and test.", show_default=False)]
+Out = Annotated[Path | None, typer.Option(help="Folder for the results.", show_default=False)]
+Splits = Annotated[str | None, typer.Option(metavar="NAME", help="A table of splits that the data set publishes.")]
+Clips = Annotated[Path | None, typer.Option(metavar="FILE", help="Score the clips.json of another evaluation.")]
+StaticData = Annotated[Path | None, typer.Option(help="Data set for the static row. Default: the one that is scored.")]
+Seconds = Annotated[float, typer.Option(min=0.1, max=600, help="Length of a clip in seconds.")]
+QuerySeconds = Annotated[
+    float | None, typer.Option(min=0.1, max=600, help="Length of a query in seconds. Default: that of a clip.")
+]
+Batch = Annotated[int, typer.Option(min=1, help="Clips that go through the network at once.")]
+Jobs = Annotated[int | None, typer.Option(help="Processes. Default: one per core; with a GPU, one.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps. Default: the fastest at hand.")]
+Example = Annotated[
+    Path | None, typer.Option(help="Folder for an example clip: audio, a picture, a page to listen to.")
+]
+Compare = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option(metavar="DIR DIR", help="Compare two evaluations in place of scoring one.", show_default=False),
+]
+
 
 @command
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Data set with the splits train and test.")],
-    model: Annotated[Path, typer.Option(help="Checkpoint, *.safetensors.")],
-    out: Annotated[Path, typer.Option(help="Folder for scores.json and clips.csv.")],
+    model: Model = None,
+    data: Data = None,
+    out: Out = None,
     split: Annotated[str, typer.Option(help="Split to score.")] = "test",
-    clips: Annotated[int, typer.Option(min=1, help="Clips to score, at most.")] = 3000,
+    splits: Splits = None,
+    num: Annotated[int, typer.Option(min=1, help="Clips to score, at most.")] = 3000,
+    clips: Clips = None,
     static_clips: Annotated[int, typer.Option(min=1, help="Training clips for the static row.")] = 200,
-    duration: Annotated[float, typer.Option(min=0.1, max=600, help="Length of a clip in seconds.")] = 10.0,
+    static_data: StaticData = None,
+    duration: Seconds = 10.0,
+    query_duration: QuerySeconds = None,
+    channels: Annotated[int, typer.Option(min=1, max=2, help="1 or 2.")] = 1,
+    batch_size: Batch = 4,
     seed: Annotated[int, typer.Option(min=0, help="Fixes the clips.")] = 0,
-    example: Annotated[
-        Path | None, typer.Option(help="Folder for an example clip: audio, a picture, a page to listen to.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON instead of a table.")] = False,
+    jobs: Jobs = None,
+    device: Device = None,
+    example: Example = None,
+    compare: Compare = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Score a separator beside the mixture, a static filter and the oracles.
+    """Score a separator beside the mixture, a static filter and the oracles; or compare two that were scored.
+
+    The scores do not depend on the number of jobs. A run that was stopped goes on where it was.
 
     [bold]Examples[/bold]
 
-        hiersep evaluate --data data --model exp/first/best.safetensors --out exp/first
-    """
-    from hiersep.config import EvaluationConfig
-    from hiersep.report import run_evaluation, table
+        hiersep evaluate exp/first/best.safetensors --data data --out exp/first
 
-    settings = EvaluationConfig(split=split, num_test=clips, num_static=static_clips, duration=duration, seed=seed)
-    scores = run_evaluation(model, data, out, settings=settings, example=example)
+        hiersep evaluate --compare exp/first exp/second
+    """
+    if compare is not None:
+        _compare(compare, out, alone=model is None and data is None, as_json=as_json)
+        return
+    from hiersep.config import EvaluationConfig
+
+    settings = EvaluationConfig(
+        split=split,
+        splits=splits,
+        clips=None if clips is None else str(clips),
+        num_test=num,
+        num_static=static_clips,
+        static_data=None if static_data is None else str(static_data),
+        duration=duration,
+        query_duration=query_duration,
+        channels=channels,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    _score(model, data, out, settings, example=example, jobs=jobs, device=device, as_json=as_json)
+
+
+def _score(
+    model: str | None,
+    data: Path | None,
+    out: Path | None,
+    settings: EvaluationConfig,
+    *,
+    example: Path | None,
+    jobs: int | None,
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """Score, print the table, and say where all lies."""
+    from hiersep.errors import ConfigError
+
+    if model is None or data is None or out is None:
+        given = {"CKPT": model, "--data": data, "--out": out}
+        missing = [name for name, value in given.items() if value is None]
+        raise ConfigError(
+            f"expected CKPT, --data and --out to score, or --compare DIR DIR; got no {' and no '.join(missing)}"
+        )
+    from hiersep.evaluation import table
+    from hiersep.report import run_evaluation
+    from hiersep.separation import choose_device
+
+    device = choose_device(device)
+    if jobs is None:
+        jobs = -1 if device == "cpu" else 1
+    results = run_evaluation(model, data, out, settings=settings, example=example, jobs=jobs, device=device)
     if as_json:
-        print(json.dumps(scores, indent=2))
-    else:
-        print(table(scores))
-        print(f"Written: {out / 'scores.json'}, {out / 'clips.csv'}")
-        if example is not None:
-            print(f"Listen: {example / 'report.html'}")
+        print(json.dumps(results, indent=2))
+        return
+    print(table(results))
+    print(f"Written: {out / 'results.json'}, {out / 'scores.csv'}, {out / 'clips.json'}")
+    if example is not None:
+        print(f"Listen: {example / 'report.html'}")
+
+
+def _compare(folders: tuple[Path, Path], out: Path | None, *, alone: bool, as_json: bool) -> None:
+    """Print a comparison, and write it where a folder is given."""
+    from hiersep.errors import ConfigError
+    from hiersep.evaluation import compare, comparison_table
+    from hiersep.files import atomic_path, write_json
+
+    if not alone:
+        raise ConfigError(
+            "compare: expected two folders alone, got a checkpoint or data too; score first, then compare"
+        )
+    comparison = compare(*folders)
+    text = comparison_table(comparison)
+    print(json.dumps(comparison, indent=2) if as_json else text)
+    if out is not None:
+        write_json(out / "comparison.json", comparison)
+        with atomic_path(out / "comparison.md") as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")

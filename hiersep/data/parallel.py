@@ -1,4 +1,7 @@
-"""Start workers that do not hear Ctrl-C: the process that started them ends them, without their tracebacks."""
+"""Work beside others: workers that do not hear Ctrl-C, and sums that come out alike however many work.
+
+The process that started the workers ends them, without their tracebacks.
+"""
 
 from __future__ import annotations
 
@@ -25,3 +28,16 @@ def without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch work with one thread for a moment: with more, sums come out in another order."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 
 from hiersep.data.mixing import mix_protected, realise
+from hiersep.data.parallel import one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy.typing as npt
 
     from hiersep.data.catalog import Catalog
@@ -87,7 +84,7 @@ def render_recipe(catalog: Catalog, recipe: Recipe) -> Rendition:
     rows = [recipe.hierarchy.index(node) for node in recipe.nodes]
     membership = recipe.hierarchy.membership(recipe.spec.claims)[rows]
     known = recipe.hierarchy.known(recipe.spec.claims)[rows]
-    with _one_thread():
+    with one_thread():
         mixture, submixes, peak = mix_protected(stems, membership)
     return Rendition(mixture, submixes, stems / np.float32(peak), known, peak)
 
@@ -97,14 +94,3 @@ def audible(rendition: Rendition, recipe: Recipe) -> list[int]:
     events = recipe.spec.events
     heard = [number for number in range(len(events)) if rendition.events[number].any()]
     return sorted(heard, key=lambda number: round(events[number].event_time * recipe.sample_rate))
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch work with one thread for a moment."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -9,18 +9,19 @@ from pathlib import Path
 
 from hiersep.cli.command import run_script
 from hiersep.config import load_experiment
-from hiersep.report import run_evaluation, table
+from hiersep.evaluation import table
+from hiersep.report import run_evaluation
 from hiersep.training.names import CHECKPOINT_NAME
 
 
 def main(exp_dir: str) -> None:
     folder = Path(exp_dir)
     config = load_experiment(folder / "conf.yml")
-    scores = run_evaluation(
-        folder / CHECKPOINT_NAME, config.data.folder, folder, settings=config.evaluation, example=folder
+    results = run_evaluation(
+        folder / CHECKPOINT_NAME, config.data.folder, folder, settings=config.evaluation, example=folder, jobs=-1
     )
-    print(table(scores))
-    print(f"Scores: {folder / 'scores.json'}, clip by clip {folder / 'clips.csv'}")
+    print(table(results))
+    print(f"Scores: {folder / 'results.json'}, clip by clip {folder / 'scores.csv'}")
     print(f"Listen: {folder / 'report.html'}; look: {folder / 'path.png'}")
 
 

@@ -1,0 +1,140 @@
+"""Evaluate, and leave in a folder what people and programs read of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hiersep.evaluation.clips import write_clips
+from hiersep.evaluation.lines import ROWS, read_lines, write_lines
+from hiersep.evaluation.names import (
+    CLIPS_NAME,
+    INPUT_NAME,
+    LEVELS_NAME,
+    PARTS_NAME,
+    RESULTS_NAME,
+    SCORES_NAME,
+    TABLE_NAME,
+)
+from hiersep.evaluation.run import FORMAT, make_plan, score_all
+from hiersep.evaluation.tables import table
+from hiersep.files import atomic_path, git_commit, make_folder, write_json
+from hiersep.plots import plot_boxes, plot_over_input
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hiersep.config import EvaluationConfig
+    from hiersep.evaluation.run import Plan
+    from hiersep.evaluation.summary import Evaluation
+    from hiersep.models.separator import MaskingSeparator
+
+
+def evaluate(
+    model: MaskingSeparator | str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    settings: EvaluationConfig | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    jobs: int = 1,
+    device: str | None = None,
+) -> Evaluation:
+    """Score a separator on fixed clips of a data set.
+
+    The scores do not depend on `jobs`. A run that was stopped goes on where it was, if it had a folder.
+
+    Args:
+        model: The network, or what `from_pretrained` takes.
+        data: A data set with the split to score, and ``train``, on which the static masks are fitted.
+        settings: What to score.
+        out: Folder for the clips, scores, results, table and pictures. What lies there already of the same weights,
+            data and settings is not scored again.
+        jobs: Processes; -1: one per core.
+        device: Where the network runs: ``cpu``, ``cuda``, ``mps``. Default: a GPU where there is one.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be loaded, or gives infinite numbers.
+        ConfigError: If there is no such device, or `jobs` is none.
+        DataError: If the data cannot be used, or the folder not be written to.
+    """
+    plan = make_plan(model, data, settings, device=device)
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="hiersep-") as folder:
+            return score_all(plan, Path(folder) / PARTS_NAME, jobs=jobs)
+    out = Path(out)
+    make_folder(out)  # found unwritable now and not after minutes of work
+    before = read_results(out)
+    if before is not None and before.get("key") == plan.key and (out / SCORES_NAME).is_file():
+        evaluation = plan.evaluation(read_lines(out / SCORES_NAME))
+    else:
+        (out / RESULTS_NAME).unlink(missing_ok=True)
+        started = time.monotonic()
+        evaluation = score_all(plan, out / PARTS_NAME, jobs=jobs)
+        write_lines(out / SCORES_NAME, evaluation.lines)
+        before = {**evaluation.summary(), **_origin(plan, model, started)}
+    _write(out, plan, evaluation, before)
+    return evaluation
+
+
+def read_results(out: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Read the ``results.json`` of a folder; None where there is none that is whole."""
+    try:
+        results = json.loads((Path(out) / RESULTS_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return results if isinstance(results, dict) else None
+
+
+def _origin(plan: Plan, model: object, started: float) -> dict[str, Any]:
+    """Say where the figures come from."""
+    gpu = torch.cuda.get_device_name(plan.device) if plan.device.startswith("cuda") else None
+    return {
+        "format": FORMAT,
+        "model": str(model) if isinstance(model, str | os.PathLike) else type(model).__name__,
+        "data": str(plan.clips.catalog.folder),
+        "settings": plan.settings.to_dict(),
+        "seconds": round(time.monotonic() - started, 1),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores{f', {gpu}' if gpu else ''}",
+        "device": plan.device,
+        "torch": torch.__version__,
+        "commit": git_commit(Path(__file__).parent),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "key": plan.key,
+    }
+
+
+def _write(out: Path, plan: Plan, evaluation: Evaluation, results: dict[str, Any]) -> None:
+    """Write what is missing; the results last, so that a folder that has them is whole."""
+    fresh = not (out / RESULTS_NAME).is_file()
+    scored = {level: evaluation.scored(level=level) for level in evaluation.levels}
+    gains = {
+        level: {row: [getattr(line, row) - line.mixture for line in lines] for row in ROWS if row != "mixture"}
+        for level, lines in scored.items()
+    }
+    inputs = {level: [line.mixture for line in lines] for level, lines in scored.items()}
+    writers: dict[str, Callable[[Path], None]] = {
+        CLIPS_NAME: lambda path: write_clips(path, plan.clips.clips),
+        TABLE_NAME: lambda path: _write_text(path, table(results) + "\n"),
+        LEVELS_NAME: lambda path: plot_boxes(path, gains),
+        INPUT_NAME: lambda path: plot_over_input(
+            path, inputs, {level: rows["estimate"] for level, rows in gains.items()}
+        ),
+        RESULTS_NAME: lambda path: write_json(path, results),
+    }
+    for name, write in writers.items():
+        if fresh or not (out / name).is_file():
+            write(out / name)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

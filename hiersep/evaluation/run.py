@@ -1,0 +1,250 @@
+"""Score all clips: in batches that are the same for any number of jobs, and again from where a run was stopped.
+
+The clips are cut into chunks, and a chunk into batches, by the settings alone; every process computes with one thread.
+So the numbers do not depend on how many there are. What a chunk gave is kept in a file until all is done; a run that
+was killed goes on behind the last one. Workers read all that they need from the disk, once: they may be wherever joblib
+runs them, if the disk is the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import shutil
+import warnings
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from tqdm import tqdm
+
+from hiersep import __version__
+from hiersep.config import EvaluationConfig
+from hiersep.data.catalog import open_dataset
+from hiersep.data.parallel import one_thread, without_interrupts
+from hiersep.errors import DataError, HiersepWarning
+from hiersep.evaluation.clips import choose_clips, read_clips, write_clips
+from hiersep.evaluation.items import ClipSet
+from hiersep.evaluation.lines import read_lines, write_lines
+from hiersep.evaluation.scoring import score_clips
+from hiersep.evaluation.static import fit_static
+from hiersep.evaluation.summary import Evaluation
+from hiersep.files import atomic_path, fingerprint, lock_folder
+from hiersep.models import checkpoint
+from hiersep.models.query import QuerySeparator
+from hiersep.models.tree import TreeSeparator
+from hiersep.separation import choose_device
+from hiersep.typed import expect
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from hiersep.evaluation.lines import Line
+    from hiersep.models.separator import MaskingSeparator
+
+FORMAT = 2
+CHUNK = 4  # batches that a process is given at a time
+_CLIPS, _MODEL, _STATIC, _KEY = "clips.json", "model.safetensors", "static.safetensors", "key"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the scores depend on.
+
+    Attributes:
+        model: The network, on its device, in evaluation mode.
+        clips: What it is scored on.
+        settings: With the list's length of a clip.
+        device: Where the network runs.
+        key: Digest of all this.
+    """
+
+    model: MaskingSeparator
+    clips: ClipSet
+    settings: EvaluationConfig
+    device: str
+    key: str
+
+    @property
+    def chunks(self) -> list[range]:
+        """Numbers of the clips of each chunk."""
+        size, count = CHUNK * self.settings.batch_size, len(self.clips)
+        return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node that is wanted of some clip, in the hierarchy's order."""
+        there = {node for number in range(len(self.clips)) for node in self.clips.nodes(number)}
+        return tuple(node for node in self.model.hierarchy.ids if node in there)
+
+    def evaluation(self, lines: Sequence[Line]) -> Evaluation:
+        """Give the lines the plan's names."""
+        kind = {QuerySeparator: "query", TreeSeparator: "tree"}
+        name = next((name for network, name in kind.items() if isinstance(self.model, network)), "path")
+        return Evaluation(name, tuple(dict.fromkeys(self.clips.levels)), self.nodes, tuple(lines))
+
+
+def make_plan(
+    model: MaskingSeparator | str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    settings: EvaluationConfig | None = None,
+    *,
+    device: str | None = None,
+) -> Plan:
+    """Load the network, open the data set and choose the clips.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be loaded.
+        ConfigError: If there is no such device.
+        DataError: If the data cannot be used, or the list of clips is none, or of another data set.
+    """
+    device = choose_device(device)
+    settings = settings or EvaluationConfig()
+    network = model if isinstance(model, torch.nn.Module) else checkpoint.from_pretrained(model)
+    clips, catalog = choose_clips(network, data, settings)
+    settings = replace(settings, duration=clips.duration, clips=None)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    about = [FORMAT, __version__, type(network).__name__, network.get_model_args(), _digest(weights)]
+    key = fingerprint([*about, catalog.key, clips.to_dict(), settings.to_dict(), device, torch.__version__])
+    items = ClipSet(clips, catalog, network, channels=settings.channels)
+    return Plan(network.to(device).eval(), items, settings, device, key)
+
+
+def _digest(weights: dict[str, torch.Tensor]) -> str:
+    from safetensors.torch import save
+
+    return hashlib.sha256(save(weights)).hexdigest()
+
+
+def score_all(plan: Plan, folder: Path, *, jobs: int = 1) -> Evaluation:
+    """Score every clip of a plan.
+
+    Args:
+        plan: What to score.
+        folder: For what is kept until all is done; it is removed then.
+        jobs: Processes; -1: one per core.
+
+    Raises:
+        ConfigError: If `jobs` is none.
+        DataError: If another run is at work in the folder, it cannot be written to, or a worker dies.
+    """
+    expect(jobs >= 1 or jobs == -1, "jobs", "at least 1, or -1", jobs)
+    with lock_folder(folder):
+        _claim(folder, plan)
+        with one_thread():
+            _score_pending(plan, folder, jobs)
+        lines = [line for number in range(len(plan.chunks)) for line in read_lines(_chunk_path(folder, number))]
+        shutil.rmtree(folder)
+    return plan.evaluation(lines)
+
+
+def _claim(folder: Path, plan: Plan) -> None:
+    """Empty the folder of what another plan left, and put down what workers read."""
+    key = folder / _KEY
+    if key.is_file() and key.read_text(encoding="utf-8") == plan.key:
+        return
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    write_clips(folder / _CLIPS, plan.clips.clips)
+    with atomic_path(key) as temporary:
+        temporary.write_text(plan.key, encoding="utf-8")
+
+
+def _chunk_path(folder: Path, number: int) -> Path:
+    return folder / f"chunk-{number:06d}.csv"
+
+
+def _score_pending(plan: Plan, folder: Path, jobs: int) -> None:
+    """Score the chunks that are not there yet."""
+    from joblib import effective_n_jobs
+
+    pending = [number for number in range(len(plan.chunks)) if not _chunk_path(folder, number).is_file()]
+    done = len(plan.clips) - sum(len(plan.chunks[number]) for number in pending)
+    if not pending:
+        return
+    static = _static_masks(plan, folder)
+    jobs = min(effective_n_jobs(jobs), len(pending))
+    with tqdm(total=len(plan.clips), initial=done, desc="Evaluating", unit="clip", disable=None) as bar:
+        for number in _in_parallel(plan, folder, pending, jobs) if jobs > 1 else pending:
+            if jobs == 1:
+                _score_chunk(plan, static, folder, number)
+            bar.update(len(plan.chunks[number]))
+
+
+def _static_masks(plan: Plan, folder: Path) -> dict[str, torch.Tensor]:
+    """Fit the static masks, or read those that a stopped run fitted."""
+    from safetensors.torch import load_file, save_file
+
+    path = folder / _STATIC
+    if not path.is_file():
+        place = plan.clips.catalog.folder
+        masks = fit_static(plan.model, place, plan.nodes, plan.settings, device=plan.device)
+        with atomic_path(path) as temporary:
+            save_file({node: mask.cpu().contiguous() for node, mask in masks.items()}, temporary)
+    return {node: mask.to(plan.device) for node, mask in load_file(path).items()}
+
+
+def _score_chunk(plan: Plan, static: dict[str, torch.Tensor], folder: Path, number: int) -> None:
+    numbers, size = plan.chunks[number], plan.settings.batch_size
+    lines = [
+        line
+        for start in range(0, len(numbers), size)
+        for line in score_clips(plan.model, static, plan.clips, numbers[start : start + size])
+    ]
+    write_lines(_chunk_path(folder, number), lines)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Where a worker finds all that it needs; the key tells one plan from another in the same folder."""
+
+    folder: Path
+    data: Path
+    settings: EvaluationConfig
+    device: str
+    key: str
+
+
+def _in_parallel(plan: Plan, folder: Path, pending: Sequence[int], jobs: int) -> Iterator[int]:
+    """Let workers score chunks, wherever joblib runs them; yield the number of each that is done."""
+    from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
+
+    # Workers that did something lighter before would be ended in the middle, by joblib that takes a network for a leak.
+    get_reusable_executor().shutdown()
+    folder = folder.resolve()
+    if not (folder / _MODEL).is_file():
+        checkpoint.save(plan.model, folder / _MODEL)
+    work = _Work(folder, plan.clips.catalog.folder, plan.settings, plan.device, plan.key)
+    pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
+    with without_interrupts():
+        finished = pool(delayed(_work_on)(work, number) for number in pending)
+    try:
+        yield from finished
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that evaluates was ended from outside, perhaps for want of memory; what was finished is kept: "
+            "run the same command again, with fewer jobs or a smaller batch"
+        ) from error
+
+
+def _work_on(work: _Work, number: int) -> int:
+    with one_thread():
+        plan, static = _read_work(work)
+        _score_chunk(plan, static, work.folder, number)
+    return number
+
+
+@functools.lru_cache(maxsize=1)
+def _read_work(work: _Work) -> tuple[Plan, dict[str, torch.Tensor]]:
+    """Open in a worker what the main process put down; that has told of what is wrong with the data."""
+    network = checkpoint.from_pretrained(work.folder / _MODEL).to(work.device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HiersepWarning)
+        catalog = open_dataset(work.data, sample_rate=int(network.sample_rate), jobs=1, splits=work.settings.splits)
+    clips = ClipSet(read_clips(work.folder / _CLIPS), catalog, network, channels=work.settings.channels)
+    plan = Plan(network, clips, work.settings, work.device, work.key)
+    return plan, _static_masks(plan, work.folder)
