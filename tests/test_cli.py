@@ -153,8 +153,8 @@ def test_a_checkpoint_that_is_none_is_named(command, kind, model, song, data, tm
     elif kind != "missing":
         whole = model.read_bytes()
         path.write_bytes({"text": b"no weights here", "half": whole[: len(whole) // 2], "empty": b""}[kind])
-    arguments = {"separate": ["separate", song], "evaluate": ["evaluate", "--data", data]}[command]
-    fails(run(*arguments, "--model", path, "--out", tmp_path / "out"), 2, path)
+    arguments = {"separate": ["separate", song, "--model"], "evaluate": ["evaluate", "--data", data]}[command]
+    fails(run(*arguments, path, "--out", tmp_path / "out"), 2, path)
 
 
 # train
@@ -236,27 +236,27 @@ def test_ctrl_c_is_one_line_and_exit_code_130(conf, tmp_path, monkeypatch):
 
 def test_evaluate_prints_a_table_and_writes_what_it_names(model, data, tmp_path):
     out, example = tmp_path / "out", tmp_path / "example"
-    options = ["--data", data, "--model", model, "--out", out, "--duration", 0.5, "--clips", 2, "--static-clips", 2]
+    options = [model, "--data", data, "--out", out, "--duration", 0.5, "--num", 2, "--static-clips", 2]
     result = run("evaluate", *options, "--example", example)
     assert result.exit_code == 0, result.output
     for node in PATH:
         assert f"| {node} " in result.stdout
-    for path in (out / "scores.json", out / "clips.csv", example / "report.html"):
+    for path in (out / "results.json", out / "scores.csv", out / "clips.json", example / "report.html"):
         assert str(path) in result.stdout
         assert path.is_file()
-    with (out / "clips.csv").open(newline="") as file:
+    with (out / "scores.csv").open(newline="") as file:
         assert {row["track"] for row in csv.DictReader(file)} == {"Track00003"}
     as_json = run("evaluate", *options, "--example", example, "--json")
-    assert json.loads(as_json.stdout) == json.loads((out / "scores.json").read_text())
+    assert json.loads(as_json.stdout) == json.loads((out / "results.json").read_text())
 
 
 def test_data_that_cannot_be_evaluated_is_named(model, data, tmp_path, in_the_way):
     (tmp_path / "empty").mkdir()
-    options = ["--model", model, "--out", tmp_path / "out", "--duration", 0.5]
+    options = [model, "--out", tmp_path / "out", "--duration", 0.5]
     fails(run("evaluate", "--data", tmp_path / "nothing", *options), 2, tmp_path / "nothing", "no such folder")
     fails(run("evaluate", "--data", tmp_path / "empty", *options), 2, tmp_path / "empty", "the folder is empty")
     fails(run("evaluate", "--data", data, *options, "--split", "tset"), 2, "'tset'", "train, validation, test")
-    bad = ["--model", model, "--out", in_the_way]
+    bad = [model, "--out", in_the_way, "--duration", 0.5]
     fails(run("evaluate", "--data", data, *bad), 2, in_the_way, "cannot write here")
 
 

@@ -325,6 +325,22 @@ def test_without_a_target_there_are_all_nodes_but_the_root(make):
             HierarchyError,
             f"{IN_TREE}: expected at least one target, got none; name a node",
         ),
+        (
+            {"levels": ["group"]},
+            ConfigError,
+            "levels: expected none without queries; name nodes, got ['group']",
+        ),
+        (
+            {"query": True, "levels": ["mixture", "class"]},
+            ConfigError,
+            "levels: expected levels below the root, which is the mixture, got ['mixture', 'class']",
+        ),
+        (
+            {"query": True, "levels": ["klass"]},
+            HierarchyError,
+            f"{IN_TREE} has no level 'klass'; did you mean 'class'?; levels are mixture (0), group (1), family (2), "
+            "class (3), instrument (4)",
+        ),
         ({"hierarchy": "slakh35"}, HierarchyError, None),
     ],
 )
@@ -445,16 +461,18 @@ def test_a_query_item_asks_for_a_leaf_and_brings_an_excerpt_of_one_from_another_
     assert len(targets) > 3
 
 
+RAGGED = {
+    "name": "ragged",
+    "levels": ["mixture", "family", "group", "part"],
+    "tree": {"mixture": ["drums", {"pitched": {"strung": ["guitars", "keys"]}}]},
+    "match": "program_num",
+    "labels": {"drums": 128, "guitars": "24-31", "keys": "0-23"},
+    "ignore": "32-127",
+}
+
+
 def test_a_shallow_leaf_is_repeated_on_the_finer_levels(make):
-    tree = {
-        "name": "ragged",
-        "levels": ["mixture", "family", "group", "part"],
-        "tree": {"mixture": ["drums", {"pitched": {"strung": ["guitars", "keys"]}}]},
-        "match": "program_num",
-        "labels": {"drums": 128, "guitars": "24-31", "keys": "0-23"},
-        "ignore": "32-127",
-    }
-    dataset = make(tree, query=True, target=["drums", "guitars"], num_mixtures=20, balanced=True)
+    dataset = make(RAGGED, query=True, target=["drums", "guitars"], num_mixtures=20, balanced=True)
     seen = set()
     for index in range(len(dataset)):
         item, signals = dataset[index], dataset.process_item(index)
@@ -465,6 +483,35 @@ def test_a_shallow_leaf_is_repeated_on_the_finer_levels(make):
         for row, node in enumerate(nodes):
             assert np.array_equal(signals["sources"][node].audio_data, item["sources"][row].numpy())
         assert np.array_equal(signals["query"].audio_data, item["query"].numpy())
+    assert seen == {"drums", "guitars"}
+
+
+@pytest.mark.parametrize("levels", [["class"], ["group", "class"], ["family"], ["class", "group", "family"]])
+def test_of_the_levels_of_a_query_some_can_be_had(make, levels):
+    """The same items, but for the rows that are left out; the order is the hierarchy's."""
+    options = {"query": True, "target": None, "num_mixtures": 6}
+    every, some = make("slakh34", **options), make("slakh34", levels=levels, **options)
+    assert some.nodes == tuple(level for level in ("group", "family", "class") if level in levels)
+    rows = [every.nodes.index(level) for level in some.nodes]
+    for index in range(len(every)):
+        whole, item = every[index], some[index]
+        assert torch.equal(item["mix"], whole["mix"])
+        assert torch.equal(item["query"], whole["query"])
+        assert torch.equal(item["sources"], whole["sources"][rows])
+        assert torch.equal(item["known"], whole["known"][rows])
+        signals = some.process_item(index)
+        path = some.hierarchy.path(signals["metadata"]["target"])[1:]
+        assert signals["metadata"]["nodes"] == [path[row] for row in rows]
+
+
+def test_a_leaf_above_a_wanted_level_stands_for_itself_there(make):
+    dataset = make(RAGGED, query=True, target=["drums", "guitars"], num_mixtures=20, balanced=True, levels=["part"])
+    assert dataset.nodes == ("part",)
+    seen = set()
+    for index in range(len(dataset)):
+        metadata = dataset.process_item(index)["metadata"]
+        assert metadata["nodes"] == [metadata["target"]]
+        seen.add(metadata["target"])
     assert seen == {"drums", "guitars"}
 
 

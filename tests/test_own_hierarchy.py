@@ -64,13 +64,13 @@ def test_six_lines_go_from_rendering_to_scores(suffix, songs, tmp_path):
     for node in ("low", "bass"):
         assert soundfile.info(out / "mix" / f"{node}.wav").frames == soundfile.info(mixture).frames
 
-    table = run("evaluate", "--data", songs, "--model", best, "--out", out, "--duration", 1, "--clips", 4,
+    table = run("evaluate", best, "--data", songs, "--out", out, "--duration", 1, "--num", 4,
                 "--static-clips", 4)  # fmt: skip
     assert "| low " in table
-    scores = json.loads((out / "scores.json").read_text())
-    assert list(scores["levels"]) == ["low", "bass"]
-    assert scores["levels"]["low"]["clips"] > 0
-    assert np.isfinite(scores["levels"]["low"]["si_sdr"])
+    nodes = json.loads((out / "results.json").read_text())["nodes"]
+    assert list(nodes) == ["low", "bass"]
+    assert nodes["low"]["clips"] > 0
+    assert np.isfinite(nodes["low"]["si_sdr"]["mean"])
 
 
 def _yaml(folder):

@@ -19,7 +19,8 @@ from hiersep.cli import app
 from hiersep.config import SECTIONS, load_experiment
 from hiersep.data.distributions import MixingConfig
 from hiersep.data.readers import READERS
-from hiersep.evaluation import ROWS, Evaluation
+from hiersep.evaluation import Evaluation, compare
+from hiersep.evaluation.lines import APART, SCORED, Line, write_lines
 from hiersep.models import checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -137,6 +138,8 @@ def check_command(words: list[str], page: Path) -> None:
         context = COMMANDS[rest[0]].make_context(rest[0], rest[1:])  # parses, and does not run
         if rest[0] == "train":
             load_experiment(context.params["config"], context.args)
+    elif program in ("torchrun", "srun"):  # before the command that each process runs
+        check_command(words[words.index("hiersep") :], page)
     elif program == "bash":
         script = (ROOT / rest[0]).read_text(encoding="utf-8")
         for option in (word for word in rest if word.startswith("--")):
@@ -203,10 +206,24 @@ def test_the_training_page_has_every_setting_with_its_default():
     assert said == {name: dataclasses.asdict(section()) for name, section in SECTIONS.items()}
 
 
-def test_the_evaluation_page_explains_every_key():
+def keys_of(content: object, names: set[str]) -> set[str]:
+    """Keys of mappings at any depth, but for those that name nodes and levels."""
+    if not isinstance(content, dict):
+        return set()
+    return {*content, *(key for value in content.values() for key in keys_of(value, names))} - names
+
+
+def test_the_evaluation_page_explains_every_key_and_every_column(tmp_path):
     page = text(ROOT / "docs" / "evaluation.md")
-    summary = Evaluation(("guitar",), (), 0.0, 0.0).summary()
-    keys = {*ROWS, *summary["levels"]["guitar"], *summary} - {"levels"}
+    columns = [field.name for field in dataclasses.fields(Line)]
+    one = {"clip": 0, "track": "t", "start_s": 0.0, "target": "x", "query": "q", "level": "y", "node": "x"}
+    lines = [
+        Line(**{**dict.fromkeys(columns, 1.0), **one, "clip": number, "status": status})
+        for number, status in enumerate((SCORED, *APART))
+    ]
+    summary = Evaluation("query", ("y",), ("x",), tuple(lines)).summary()
+    write_lines(tmp_path / "scores.csv", lines)
+    keys = {*columns, SCORED, *APART, *keys_of(summary, {"x", "y"}), *keys_of(compare(tmp_path, tmp_path), {"x", "y"})}
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
 
 
