@@ -11,9 +11,11 @@ import pytest
 import torch
 from helpers import noise, tone
 
+from hiersep.config import BACKBONE_SIZES, NetworkConfig
 from hiersep.errors import ConfigError, DataError, HierarchyError
 from hiersep.hierarchy import Hierarchy
 from hiersep.models import checkpoint
+from hiersep.models.header import NETWORKS
 from hiersep.models.path import PathSeparator
 from hiersep.models.query import QuerySeparator, average_anchors
 from hiersep.models.tree import TreeSeparator
@@ -89,6 +91,11 @@ def separated(model, mixture, queries=None):
 
 
 # --- every network
+
+
+def test_every_network_and_every_backbone_is_held_to_the_contract():
+    assert {network.__name__ for network, _, _ in MODELS.values()} == {*NETWORKS}
+    assert {NetworkConfig.of(network).backbone for network in BACKBONES.values()} == {*BACKBONE_SIZES}
 
 
 @each
@@ -309,6 +316,11 @@ def test_a_silent_query_is_an_error_that_names_its_place(query_model, silence):
         query_model(sound(3, 1, 300), queries[[0, 1, 1]])
     with pytest.raises(DataError, match=r"^query: expected a sound, got silence; give an excerpt in which the target"):
         query_model(sound(1, 1, 300), queries[1])
+
+
+def test_a_query_without_samples_is_an_error(query_model):
+    with pytest.raises(DataError, match=r"^query: expected a sound, got no samples; give an excerpt"):
+        query_model(sound(1, 1, 300), torch.zeros(1, 1, 0))
 
 
 def test_one_anchor_serves_many_mixtures_of_any_length(query_model):
