@@ -22,8 +22,8 @@ RATE = 8000
 ASKED = ["distorted_electric_guitar", "acoustic_piano", "organ", "string_ensemble", "electric_bass", "drums"]
 NAMES = ("path", "query", "tree")
 # Of SI-SDR; the least over the nodes.
-IMPROVEMENT = {"path": 2.0, "query": 2.0, "tree": 0.0}  # 3.4, 3.3,
-OVER_A_FILTER = {"path": 0.7, "query": 2.0, "tree": 0.0}  # 1.3, 3.6,
+IMPROVEMENT = {"path": 2.0, "query": 2.0, "tree": 1.5}  # 3.4, 3.3, 2.7
+OVER_A_FILTER = {"path": 0.8, "query": 2.0, "tree": 0.8}  # 1.3, 3.6, 1.2
 each = pytest.mark.parametrize("name", NAMES)
 
 
@@ -81,6 +81,14 @@ def scores(waveforms, batch):
 
 
 @each
+def test_a_fixture_is_small_and_says_how_it_was_made(name):
+    file = FIXTURES / f"{name}.safetensors"
+    assert file.stat().st_size < 600_000
+    made = checkpoint.describe(file)["provenance"]
+    assert (made["experiment"], made["recipe"], made["licence"]) == (name, "tests/make_fixtures.py", "MIT")
+
+
+@each
 def test_what_comes_out_is_nearer_to_the_truth_than_the_mixture(separations, clips, name):
     found = scores(separations[name].waveforms(), clips[name])
     assert (found.counts()["scored"] >= 15).all()
@@ -105,7 +113,7 @@ def test_a_softer_or_louder_mixture_is_separated_about_as_well(models, clips, se
     before, after = (scores(one.waveforms(), batch).means()["si_sdr"] for one in (separation, turned))
     magnitude = separation.spectrum.abs()[:, None]
     moved = ((turned.masks - separation.masks).abs() * magnitude).mean() / magnitude.mean()
-    assert (after - before > -2.0).all()  # -1.1 at worst
+    assert (after - before > -2.5).all()  # -1.7 at worst
     assert moved < 0.25  # 0.16
 
 
@@ -128,8 +136,7 @@ def test_less_comes_out_for_a_node_that_does_not_sound(models, clips, separation
         fall = rms_db(separations[name].waveforms()[:, place]) - rms_db(without)
         assert fall[heard].mean() > 2.0  # 3.1 at least
         below_the_mixture = relative_level_db(without[:, None], rest)[heard].mean()
-        print(name, place, fall[heard].mean(), below_the_mixture)
-    assert below_the_mixture < -12.0  # the finest: -16.2 at most
+    assert below_the_mixture < -12.0  # the finest: -16.0 at most
 
 
 @each
@@ -159,7 +166,7 @@ def test_segments_lose_little(models, songs, name):
         for segmenting in (Segmenting(60.0, 2.0), Segmenting(5.0, 2.0))
     )  # fmt: skip
     change = scores(pieces, batch).means()["si_sdr"] - scores(whole, batch).means()["si_sdr"]
-    assert (change > -0.2).all()  # what was seen is a gain, of 0.2 at most
+    assert (change > -0.3).all()  # -0.1 at worst
 
 
 # --- query by example
@@ -173,39 +180,29 @@ def test_the_right_query_finds_more_than_a_wrong_one(models, clips, separations)
         other = batch["asked"] != batch["asked"].roll(shift)
         better = (right - scores(wrong.waveforms(), batch).si_sdr)[other]
         assert len(better) >= 15
-        print(shift, len(better), better.mean(dim=0))
-        assert (better.mean(dim=0) > 4.0).all()
+        assert (better.mean(dim=0) > 4.0).all()  # 6.6 at least
 
 
 # --- trees
 
 
-def test_the_tree_sums_to_the_mixture(models, separations):
+def test_the_finest_nodes_and_all_remainders_sum_to_the_mixture(models, separations):
     model, separation = models["tree"], separations["tree"]
     signals = dict(zip(model.nodes, separation.waveforms().unbind(dim=1), strict=True))
     remainders = model.remainders(separation)
-    assert (
-        sum_error_db(
-            separation.mixture,
-            torch.stack(
-                [
-                    signals["clean_guitars"],
-                    *remainders.values(),
-                    *(signals[n] for n in model.nodes if n.startswith("super")),
-                ],
-                dim=1,
-            ),
-        ).max()
-        < -100
-    )
+    finest = [signals[node] for node in model.nodes if node not in remainders]
+    parts = torch.stack([*finest, *remainders.values()], dim=1)
+    assert parts.shape[1] == 6
+    assert sum_error_db(separation.mixture, parts).max() < -100
 
 
-def test_a_remainder_is_what_no_child_claims(models, clips, separations):
+def test_a_remainder_is_what_sounds_in_a_parent_and_in_no_child(models, clips, separations):
+    """Of the guitars all but the clean ones are left, and of their group what is no guitar."""
     model, batch = models["tree"], clips["tree"]
-    truth = dict(zip(model.nodes, batch["sources"].unbind(dim=1), strict=True))
-    truth[model.hierarchy.root.id] = batch["mix"]
-    for parent, found in model.remainders(separations["tree"]).items():
-        children = [child for child in model.hierarchy.node(parent).children if child in truth]
-        rest = truth[parent] - sum(truth[child] for child in children)
-        result = score_batch(found[:, None], rest[:, None], batch["mix"])
-        print(parent, result.counts(), result.means())
+    sources = dict(zip(model.nodes, batch["sources"].unbind(dim=1), strict=True))
+    remainders = model.remainders(separations["tree"])
+    for parent, child in (("strings_guitars_keyboards", "guitar"), ("guitar", "clean_guitars")):
+        rest = sources[parent] - sources[child]
+        found = score_batch(remainders[parent][:, None], rest[:, None], batch["mix"])
+        assert found.counts()["scored"] >= 15
+        assert found.means()["si_sdri"] > 1.5  # 3.1, 5.0
