@@ -333,7 +333,12 @@ def test_without_a_target_there_are_all_nodes_but_the_root(make):
         (
             {"query": True, "levels": ["mixture", "class"]},
             ConfigError,
-            "levels: expected levels below the root, which is the mixture, got ['mixture', 'class']",
+            "levels: expected one or more levels below the root, the mixture, got ['mixture', 'class']",
+        ),
+        (
+            {"query": True, "levels": []},
+            ConfigError,
+            "levels: expected one or more levels below the root, the mixture, got []",
         ),
         (
             {"query": True, "levels": ["klass"]},

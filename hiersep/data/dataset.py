@@ -331,8 +331,8 @@ def _targets(
 def _depths(hierarchy: Hierarchy, levels: Sequence[str] | None, *, query: bool) -> list[int]:
     """Depths of the levels that queries lead to, coarse to fine; by default of all below the root."""
     expect(query or levels is None, "levels", "none without queries; name nodes", levels)
-    depths = sorted({hierarchy.depth_of(level) for level in levels or hierarchy.levels[1:]})
-    expect(0 not in depths, "levels", "levels below the root, which is the mixture", levels)
+    depths = sorted({hierarchy.depth_of(level) for level in (hierarchy.levels[1:] if levels is None else levels)})
+    expect(bool(depths) and 0 not in depths, "levels", "one or more levels below the root, the mixture", levels)
     return depths
 
 
