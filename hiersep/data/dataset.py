@@ -18,9 +18,8 @@ import torch
 
 from hiersep.compat import nussl
 from hiersep.data.catalog import open_dataset
-from hiersep.data.mixing import mix, realise
+from hiersep.data.mixing import mix, realise, realise_query
 from hiersep.data.mixtures import MixtureOptions, MixtureSampler
-from hiersep.data.reading import read_excerpt
 from hiersep.data.sampling import interleave
 from hiersep.errors import HierarchyError
 from hiersep.hierarchy import Hierarchy
@@ -238,20 +237,13 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
 
     def _mixed(self, item: int) -> _Mixed:
         sampler, spec = self._draw(item)
-        catalog, query = sampler.catalog, None
-        nodes = self.nodes if spec.target is None else self._levels_of(spec.target)
+        catalog = sampler.catalog
+        nodes = self.nodes if spec.target is None else self.hierarchy.path_at(spec.target, self._depths)
         rows = [self.hierarchy.index(node) for node in nodes]
         membership, known = sampler.labels.of_mixture(spec)
         mixture, sources = mix(realise(catalog, spec, self._channels), membership[rows])
-        if spec.query is not None:
-            place, length = spec.query, round(spec.query.duration * catalog.sample_rate)
-            query = read_excerpt(catalog, place.track, place.stem, place.source_time, length, self._channels)
+        query = realise_query(catalog, spec, self._channels)
         return _Mixed(catalog, spec, nodes, mixture, sources, known[rows], query)
-
-    def _levels_of(self, target: str) -> tuple[str, ...]:
-        """The nodes of the path to a target at the wanted levels, its end repeated down to the finest."""
-        path = self.hierarchy.path(target)
-        return tuple(path[min(depth, len(path) - 1)] for depth in self._depths)
 
     def process_item(self, item: int) -> Item:
         """Make an item as nussl does, of AudioSignals.

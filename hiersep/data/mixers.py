@@ -17,7 +17,7 @@ from hiersep.data.distributions import MixingConfig
 from hiersep.data.events import MixtureSpec
 from hiersep.data.mixing import shape_event
 from hiersep.data.remixing import StemPool
-from hiersep.data.sampling import coherent
+from hiersep.data.sampling import excerpt_of_song
 from hiersep.errors import ConfigError, DataError
 from hiersep.typed import expect
 
@@ -92,8 +92,7 @@ class CoherentMixer:
 
     def remix(self, clip: Clip, claims: Sequence[str | None], rng: np.random.Generator) -> MixtureSpec:
         """Give the clip; nothing is drawn."""
-        events = coherent(self._catalog, clip, self._clip_s)
-        return MixtureSpec(events, tuple(claims), self._clip_s, track=clip.track, start_s=clip.start_s)
+        return excerpt_of_song(self._catalog, clip, claims, self._clip_s)
 
 
 class DistributionMixer:

@@ -64,6 +64,19 @@ def realise(catalog: Catalog, spec: MixtureSpec, channels: int = 1) -> Samples:
     return stems
 
 
+def realise_query(catalog: Catalog, spec: MixtureSpec, channels: int = 1) -> Samples | None:
+    """Make the audio of what shows the target of a mixture; None where nothing does.
+
+    Shape:
+        output: (channel, time).
+    """
+    query = spec.query
+    if query is None:
+        return None
+    length = round(query.duration * catalog.sample_rate)
+    return read_excerpt(catalog, query.track, query.stem, query.source_time, length, channels)
+
+
 def _is_excerpt_of_track(catalog: Catalog, spec: MixtureSpec) -> bool:
     """Say whether the events are all stems of one track, in order, throughout the mixture, alike but for their gains.
 

@@ -11,11 +11,10 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from hiersep.data.events import MixtureSpec
 from hiersep.data.labels import Labels, Removal
 from hiersep.data.mixers import make_mixer
 from hiersep.data.queries import QueryPool
-from hiersep.data.sampling import Clip, ClipRules, Sampler, coherent, named, unclaimed_stems
+from hiersep.data.sampling import Clip, ClipRules, Sampler, excerpt_of_song, named, unclaimed_stems
 from hiersep.errors import HierarchyError, HiersepWarning
 from hiersep.typed import expect
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hiersep.data.catalog import Catalog
-    from hiersep.data.events import Event
+    from hiersep.data.events import Event, MixtureSpec
     from hiersep.data.mixers import Mixing
     from hiersep.hierarchy import Hierarchy
 
@@ -154,15 +153,9 @@ class MixtureSampler:
 
     def _song(self, clip: Clip) -> MixtureSpec:
         """The clip as it stands in its song."""
-        duration = self._options.duration
-        return MixtureSpec(
-            coherent(self.catalog, clip, duration),
-            self.labels.of(clip.track).claims,
-            duration,
-            track=clip.track,
-            start_s=clip.start_s,
-            target=clip.target,
-        )
+        claims = self.labels.of(clip.track).claims
+        spec = excerpt_of_song(self.catalog, clip, claims, self._options.duration)
+        return dataclasses.replace(spec, target=clip.target)
 
     def _changed(self, spec: MixtureSpec, rng: np.random.Generator) -> MixtureSpec:
         """Turn every stem of a training mixture up or down, and let some be augmented."""

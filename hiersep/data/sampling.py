@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
-from hiersep.data.events import Event
+from hiersep.data.events import Event, MixtureSpec
 from hiersep.errors import DataError
 
 if TYPE_CHECKING:
@@ -94,6 +94,19 @@ def coherent(catalog: Catalog, clip: Clip, duration: float) -> tuple[Event, ...]
     """All stems of a clip's track, at the clip's place, `duration` seconds long: coherent mixing."""
     stems = range(len(catalog.tracks[clip.track].stems))
     return tuple(Event(clip.track, stem, clip.start_s, duration) for stem in stems)
+
+
+def excerpt_of_song(catalog: Catalog, clip: Clip, claims: Sequence[str | None], duration: float) -> MixtureSpec:
+    """A clip as it stands in its song, `duration` seconds long; nothing is asked for.
+
+    Args:
+        catalog: The data set.
+        clip: The place.
+        claims: Node that claims each stem of the song.
+        duration: In seconds.
+    """
+    events = coherent(catalog, clip, duration)
+    return MixtureSpec(events, tuple(claims), duration, track=clip.track, start_s=clip.start_s)
 
 
 def unclaimed_stems(catalog: Catalog, tracks: Sequence[int], hierarchy: Hierarchy) -> list[Stem]:

@@ -6,22 +6,23 @@ gain, whatever nodes are wanted of it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from hiersep.data.events import Event, MixtureSpec
+from hiersep.data.events import Event
 from hiersep.data.labels import Labels
-from hiersep.data.mixing import mix, realise
-from hiersep.data.reading import read_excerpt
-from hiersep.data.sampling import Clip, coherent
+from hiersep.data.mixing import mix, realise, realise_query
+from hiersep.data.sampling import Clip, excerpt_of_song
 from hiersep.errors import DataError
 from hiersep.metrics import rms_db
 from hiersep.models.query import QuerySeparator
 
 if TYPE_CHECKING:
     from hiersep.data.catalog import Catalog
+    from hiersep.data.events import MixtureSpec
     from hiersep.evaluation.clips import ClipList, ClipPlace, QueryPlace
     from hiersep.models.separator import MaskingSeparator
 
@@ -78,15 +79,8 @@ class ClipSet:
                 )
             self.hierarchy.node(clip.target)
             event = self._event(number, clip.query)
-        return MixtureSpec(
-            coherent(self.catalog, Clip(track, clip.start_s), duration),
-            self._labels.of(track).claims,
-            duration,
-            track=track,
-            start_s=clip.start_s,
-            target=clip.target if self._asks else None,
-            query=event,
-        )
+        spec = excerpt_of_song(self.catalog, Clip(track, clip.start_s), self._labels.of(track).claims, duration)
+        return replace(spec, target=clip.target, query=event) if self._asks else spec
 
     def _event(self, number: int, query: QueryPlace) -> Event:
         track = self._tracks.get(query.track, -1)
@@ -103,8 +97,7 @@ class ClipSet:
         target = self._specs[number].target
         if target is None:
             return self._model_nodes
-        path = self.hierarchy.path(target)
-        return tuple(path[min(self.hierarchy.depth_of(level), len(path) - 1)] for level in self.levels)
+        return self.hierarchy.path_at(target, self.levels)
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
         spec, hierarchy = self._specs[number], self.hierarchy
@@ -126,8 +119,7 @@ class ClipSet:
             "known": torch.from_numpy(known[here]),
             "remainder": torch.stack(rest, dim=1),
         }
-        if spec.query is not None:
-            query, length = spec.query, round(spec.query.duration * self.catalog.sample_rate)
-            excerpt = read_excerpt(self.catalog, query.track, query.stem, query.source_time, length, self._channels)
-            item["query"] = torch.from_numpy(excerpt)
+        query = realise_query(self.catalog, spec, self._channels)
+        if query is not None:
+            item["query"] = torch.from_numpy(query)
         return item

@@ -178,6 +178,15 @@ class Hierarchy:
             up.append(self.node(up[-1].parent))
         return tuple(node.id for node in reversed(up))
 
+    def path_at(self, id: str, levels: Sequence[str | int]) -> tuple[str, ...]:
+        """Name the node at each of some levels on the path to `id`, which stands for itself on finer levels.
+
+        Raises:
+            HierarchyError: If there is no such node or level.
+        """
+        path = self.path(id)
+        return tuple(path[min(self.depth_of(level), len(path) - 1)] for level in levels)
+
     def depth_of(self, level: str | int) -> int:
         """Turn a level's name or number into its number; 0 is the root's.
 
