@@ -6,7 +6,7 @@ Only what sounds has a reference, so only that is scored; of a tree it is the le
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import default_collate
@@ -14,7 +14,7 @@ from torch.utils.data import default_collate
 from hiersep.data.sampling import SALIENT_DB
 from hiersep.errors import CheckpointError
 from hiersep.evaluation.lines import ROWS, SCORED, Line
-from hiersep.metrics import SILENT_DB, exceedance, relative_level_db, rms_db, si_sdr, snr, sum_error_db
+from hiersep.metrics import SILENT_DB, Kinship, relative_level_db, rms_db, si_sdr, snr
 from hiersep.models.oracle import ideal_ratio_mask, phase_sensitive_mask
 from hiersep.models.query import QuerySeparator
 
@@ -29,34 +29,11 @@ REMAINDER_DB = -40.0
 IDENTICAL_DB = -60.0
 
 
-class Kinship(NamedTuple):
-    """Who is whose parent on the node axis; 0 is the mixture, the nodes count from 1.
-
-    Attributes:
-        parents: Of each node: its nearest ancestor that is estimated, or the mixture.
-        families: Of the parents all of whose children are estimated: the children.
-    """
-
-    parents: tuple[int, ...]
-    families: dict[int, tuple[int, ...]]
-
-    @classmethod
-    def of(cls, model: MaskingSeparator) -> Kinship:
-        """Look at a network's nodes; the levels that a query leads to are a path."""
-        if isinstance(model, QuerySeparator):
-            return cls(tuple(range(len(model.nodes))), {})
-        hierarchy = model.hierarchy
-        place = {hierarchy.root.id: 0, **{node: 1 + number for number, node in enumerate(model.nodes)}}
-        parents = tuple(
-            next(place[above] for above in reversed(hierarchy.path(node)[:-1]) if above in place)
-            for node in model.nodes
-        )
-        families = {}
-        for parent, number in place.items():
-            children = hierarchy.node(parent).children
-            if children and all(child in place for child in children):
-                families[number] = tuple(place[child] for child in children)
-        return cls(parents, families)
+def kinship_of(model: MaskingSeparator) -> Kinship:
+    """Look at a network's nodes; the levels that a query leads to are a path."""
+    if isinstance(model, QuerySeparator):
+        return Kinship(tuple(range(len(model.nodes))), {})
+    return Kinship.of(model.hierarchy, model.nodes)
 
 
 def score_clips(
@@ -75,7 +52,7 @@ def score_clips(
     """
     device = model.stft.window.device
     batch = {name: tensor.to(device) for name, tensor in default_collate([clips[n] for n in numbers]).items()}
-    lines, kinship = [], Kinship.of(model)
+    lines, kinship = [], kinship_of(model)
     with torch.inference_mode():
         separation = model.separate_batch(batch["mix"], model.condition_of(batch))
         for place, number in enumerate(numbers):
@@ -191,10 +168,8 @@ def _ratios(
 
 def _relations(separation: Separation, estimates: torch.Tensor, kinship: Kinship) -> dict[str, torch.Tensor]:
     """How far the outputs are from a tree, whatever the truth is, (node,)."""
-    magnitudes = torch.cat([separation.spectrum, (separation.masks * separation.spectrum[:, None])[0]]).abs()
-    bins, energy = exceedance(magnitudes[1:], magnitudes[list(kinship.parents)])
-    signals = torch.cat([separation.mixture, estimates])
+    bins, energy = (shares[0] for shares in kinship.exceedance(separation))
     errors = torch.full_like(bins, math.nan)
-    for parent, children in kinship.families.items():
-        errors[[child - 1 for child in children]] = sum_error_db(signals[parent], signals[list(children)])
+    for parent, error in kinship.sum_errors_db(separation.mixture, estimates[None]).items():
+        errors[[child - 1 for child in kinship.families[parent]]] = error[0]
     return {"exceeding_bins": bins, "exceeding_energy": energy, "sum_error": errors}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from hiersep.metrics.ratios import SILENT_DB, improvement, relative_level_db, si_sdr, snr
+from hiersep.metrics.ratios import SILENT_DB, relative_level_db, si_sdr, snr
 
 # Above this mixture SI-SDR there is nothing to separate.
 NOTHING_TO_SEPARATE_DB = 30.0
@@ -88,15 +88,16 @@ def score_batch(
         estimates, references: (batch, node, channel, time); mixture: (batch, channel, time); known: (batch, node).
     """
     known = torch.ones_like(references[..., 0, 0], dtype=torch.bool) if known is None else known
-    mixture_sdr = si_sdr(mixture[:, None].expand_as(references), references)
+    unseparated = mixture[:, None].expand_as(references)
+    mixture_sdr, sdr, ratio = si_sdr(unseparated, references), si_sdr(estimates, references), snr(estimates, references)
     # Written so that silence in silence (NaN) is silent; so is a mere offset, which has no SI-SDR.
     silent = known & (~(relative_level_db(references, mixture) > SILENT_DB) | mixture_sdr.isnan())
     all_target = known & ~silent & (mixture_sdr > NOTHING_TO_SEPARATE_DB)
     return BatchScores(
-        si_sdr=si_sdr(estimates, references),
-        si_sdri=improvement(si_sdr, estimates, references, mixture),
-        snr=snr(estimates, references),
-        snri=improvement(snr, estimates, references, mixture),
+        si_sdr=sdr,
+        si_sdri=sdr - mixture_sdr,
+        snr=ratio,
+        snri=ratio - snr(unseparated, references),
         level=relative_level_db(estimates, mixture),
         scored=known & ~silent & ~all_target,
         silent=silent,

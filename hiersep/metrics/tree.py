@@ -39,6 +39,58 @@ class TreeScores(NamedTuple):
     sum_error_db: dict[str, torch.Tensor]
 
 
+class Kinship(NamedTuple):
+    """Who is whose parent on the node axis; 0 is the mixture, the nodes count from 1.
+
+    Attributes:
+        parents: Of each node: its nearest ancestor that is estimated, or the mixture.
+        families: Of the parents all of whose children are estimated: the children.
+    """
+
+    parents: tuple[int, ...]
+    families: dict[int, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, hierarchy: Hierarchy, nodes: Sequence[str]) -> Kinship:
+        """Look at the nodes of a hierarchy.
+
+        Raises:
+            HierarchyError: If a node is not known.
+        """
+        place = {hierarchy.root.id: 0, **{node: 1 + number for number, node in enumerate(nodes)}}
+        parents = tuple(
+            next(place[above] for above in reversed(hierarchy.path(node)[:-1]) if above in place) for node in nodes
+        )
+        families = {}
+        for parent, number in place.items():
+            children = hierarchy.node(parent).children
+            if children and all(child in place for child in children):
+                families[number] = tuple(place[child] for child in children)
+        return cls(parents, families)
+
+    def exceedance(self, separation: Separation) -> tuple[torch.Tensor, torch.Tensor]:
+        """Share of the bins in which an output is louder than its parent's, and of its energy that lies there.
+
+        Shape:
+            outputs: (batch, node).
+        """
+        spectrum = separation.spectrum[:, None]
+        magnitudes = torch.cat([spectrum, separation.masks * spectrum], dim=1).abs()
+        return exceedance(magnitudes[:, 1:], magnitudes[:, list(self.parents)])
+
+    def sum_errors_db(self, mixture: torch.Tensor, estimates: torch.Tensor) -> dict[int, torch.Tensor]:
+        """Each parent of a family minus the sum of its children, in dB relative to the parent, (batch,).
+
+        Shape:
+            mixture: (batch, channel, time); estimates: (batch, node, channel, time).
+        """
+        signals = torch.cat([mixture[:, None], estimates], dim=1)
+        return {
+            parent: sum_error_db(signals[:, parent], signals[:, list(children)])
+            for parent, children in self.families.items()
+        }
+
+
 def score_tree(separation: Separation, hierarchy: Hierarchy, nodes: Sequence[str]) -> TreeScores:
     """Measure how far the outputs for nodes of a hierarchy are from a tree.
 
@@ -53,18 +105,11 @@ def score_tree(separation: Separation, hierarchy: Hierarchy, nodes: Sequence[str
     Raises:
         HierarchyError: If a node is not known.
     """
+    kinship, names = Kinship.of(hierarchy, nodes), (hierarchy.root.id, *nodes)
     waveforms = separation.waveforms()
-    magnitudes = torch.cat([separation.spectrum[:, None], separation.masks * separation.spectrum[:, None]], dim=1).abs()
-    root = hierarchy.root.id
-    position = {root: 0, **{node: 1 + place for place, node in enumerate(nodes)}}
-    parents = [next(a for a in reversed(hierarchy.path(node)[:-1]) if a in position) for node in nodes]
-    bins, energy = exceedance(magnitudes[:, 1:], magnitudes[:, [position[parent] for parent in parents]])
-    signals = torch.cat([separation.mixture[:, None], waveforms], dim=1)
-    sums = {}
-    for parent in position:
-        children = [position[child] for child in hierarchy.node(parent).children if child in position]
-        if children and len(children) == len(hierarchy.node(parent).children):
-            sums[parent] = sum_error_db(signals[:, position[parent]], signals[:, children])
+    bins, energy = kinship.exceedance(separation)
+    errors = kinship.sum_errors_db(separation.mixture, waveforms)
+    sums = {names[parent]: error for parent, error in errors.items()}
     near_silent = ~(relative_level_db(waveforms, separation.mixture) > SILENT_DB)
     return TreeScores(bins, energy, near_silent, sums)
 
