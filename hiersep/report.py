@@ -14,7 +14,7 @@ from hiersep.errors import DataError
 from hiersep.evaluation import HEADINGS, evaluate, notes, read_results, table_rows
 from hiersep.evaluation.lines import SCORED
 from hiersep.evaluation.run import make_plan
-from hiersep.files import atomic_path, make_folder
+from hiersep.files import make_folder, write_text
 from hiersep.plots import plot_path
 
 if TYPE_CHECKING:
@@ -145,8 +145,7 @@ def write_page(folder: Path, nodes: Sequence[str], results: Mapping[str, Any]) -
         notes=" ".join(html.escape(line) for line in notes(results)),
         **{name: html.escape(str(results[name])) for name in ("model", "data", "commit", "key")},
     )
-    with atomic_path(folder / PAGE_NAME) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(folder / PAGE_NAME, page)
 
 
 def _row(cells: Iterable[str]) -> str:

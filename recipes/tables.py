@@ -11,7 +11,7 @@ from pathlib import Path
 from hiersep.cli.command import run_script
 from hiersep.errors import DataError
 from hiersep.evaluation import table
-from hiersep.files import atomic_path
+from hiersep.files import write_text
 from hiersep.training.names import SUMMARY_NAME
 
 BEGIN, END = "<!-- begin demo table -->", "<!-- end demo table -->"
@@ -33,8 +33,7 @@ def main(exp_dir: str, *readmes: str) -> None:
             raise DataError(f"{readme}: expected the lines '{BEGIN}' and '{END}', got neither; add them")
         head, rest = text.split(BEGIN, 1)
         _, tail = rest.split(END, 1)
-        with atomic_path(readme) as temporary:
-            temporary.write_text(f"{head}{BEGIN}\n{table(results)}\n{origin}\n{END}{tail}", encoding="utf-8")
+        write_text(readme, f"{head}{BEGIN}\n{table(results)}\n{origin}\n{END}{tail}")
         print(f"Written: {readme}")
 
 

@@ -131,7 +131,7 @@ def _compare(folders: tuple[Path, Path], out: Path | None, *, alone: bool, as_js
     """Print a comparison, and write it where a folder is given."""
     from hiersep.errors import ConfigError
     from hiersep.evaluation import compare, comparison_table
-    from hiersep.files import atomic_path, write_json
+    from hiersep.files import write_json, write_text
 
     if not alone:
         raise ConfigError(
@@ -142,5 +142,4 @@ def _compare(folders: tuple[Path, Path], out: Path | None, *, alone: bool, as_js
     print(json.dumps(comparison, indent=2) if as_json else text)
     if out is not None:
         write_json(out / "comparison.json", comparison)
-        with atomic_path(out / "comparison.md") as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_text(out / "comparison.md", text + "\n")

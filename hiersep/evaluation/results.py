@@ -27,7 +27,7 @@ from hiersep.evaluation.names import (
 )
 from hiersep.evaluation.run import FORMAT, make_plan, score_all
 from hiersep.evaluation.tables import table
-from hiersep.files import atomic_path, git_commit, make_folder, write_json
+from hiersep.files import git_commit, make_folder, write_json, write_text
 from hiersep.plots import plot_boxes, plot_over_input
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _origin(plan: Plan, model: object, started: float) -> dict[str, Any]:
         "model": str(model) if isinstance(model, str | os.PathLike) else type(model).__name__,
         "data": str(plan.clips.catalog.folder),
         "settings": plan.settings.to_dict(),
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(time.monotonic() - started, 3),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores{f', {gpu}' if gpu else ''}",
         "device": plan.device,
         "torch": torch.__version__,
@@ -123,7 +123,7 @@ def _write(out: Path, plan: Plan, evaluation: Evaluation, results: dict[str, Any
     inputs = {level: [line.mixture for line in lines] for level, lines in scored.items()}
     writers: dict[str, Callable[[Path], None]] = {
         CLIPS_NAME: lambda path: write_clips(path, plan.clips.clips),
-        TABLE_NAME: lambda path: _write_text(path, table(results) + "\n"),
+        TABLE_NAME: lambda path: write_text(path, table(results) + "\n"),
         LEVELS_NAME: lambda path: plot_boxes(path, gains),
         INPUT_NAME: lambda path: plot_over_input(
             path, inputs, {level: rows["estimate"] for level, rows in gains.items()}
@@ -133,8 +133,3 @@ def _write(out: Path, plan: Plan, evaluation: Evaluation, results: dict[str, Any
     for name, write in writers.items():
         if fresh or not (out / name).is_file():
             write(out / name)
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -30,10 +30,8 @@ from hiersep.evaluation.lines import read_lines, write_lines
 from hiersep.evaluation.scoring import score_clips
 from hiersep.evaluation.static import fit_static
 from hiersep.evaluation.summary import Evaluation
-from hiersep.files import atomic_path, fingerprint, lock_folder
+from hiersep.files import atomic_path, fingerprint, lock_folder, write_text
 from hiersep.models import checkpoint
-from hiersep.models.query import QuerySeparator
-from hiersep.models.tree import TreeSeparator
 from hiersep.separation import choose_device
 from hiersep.typed import expect
 
@@ -82,9 +80,7 @@ class Plan:
 
     def evaluation(self, lines: Sequence[Line]) -> Evaluation:
         """Give the lines the plan's names."""
-        kind = {QuerySeparator: "query", TreeSeparator: "tree"}
-        name = next((name for network, name in kind.items() if isinstance(self.model, network)), "path")
-        return Evaluation(name, tuple(dict.fromkeys(self.clips.levels)), self.nodes, tuple(lines))
+        return Evaluation(self.model.kind, tuple(dict.fromkeys(self.clips.levels)), self.nodes, tuple(lines))
 
 
 def make_plan(
@@ -149,8 +145,7 @@ def _claim(folder: Path, plan: Plan) -> None:
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     write_clips(folder / _CLIPS, plan.clips.clips)
-    with atomic_path(key) as temporary:
-        temporary.write_text(plan.key, encoding="utf-8")
+    write_text(key, plan.key)
 
 
 def _chunk_path(folder: Path, number: int) -> Path:

@@ -52,6 +52,8 @@ class PathSeparator(MaskingSeparator):
         torch.Size([2, 2, 1, 1000])
     """
 
+    kind = "path"
+
     def __init__(
         self,
         hierarchy: Hierarchy | str | Mapping[str, Any],

@@ -111,6 +111,8 @@ class QuerySeparator(MaskingSeparator):
         torch.Size([2, 3, 1, 1000])
     """
 
+    kind = "query"
+
     def __init__(
         self,
         hierarchy: Hierarchy | str | Mapping[str, Any],

@@ -63,6 +63,7 @@ class MaskingSeparator(asteroid.models.BaseModel):
         condition_size: Dimensions of a condition, for a network that takes one.
 
     Attributes:
+        kind: What it is called in a configuration: ``path``, ``query`` or ``tree``.
         nodes: Names of the node axis.
 
     Shape:
@@ -73,6 +74,7 @@ class MaskingSeparator(asteroid.models.BaseModel):
         HierarchyError: If the hierarchy is not known.
     """
 
+    kind: str
     nodes: tuple[str, ...]
 
     def __init__(

@@ -69,6 +69,8 @@ class TreeSeparator(MaskingSeparator):
         True
     """
 
+    kind = "tree"
+
     def __init__(
         self,
         hierarchy: Hierarchy | str | Mapping[str, Any],

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiersep.config import as_yaml, load_experiment
 from hiersep.errors import ConfigError
-from hiersep.files import atomic_path, git_commit, write_json
+from hiersep.files import git_commit, write_json, write_text
 from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME, SUMMARY_NAME, TENSORBOARD_NAME
 from hiersep.training.processes import is_first
 
@@ -87,8 +87,7 @@ def _claim(exp_dir: Path, config: ExperimentConfig, overwrite: bool) -> bool:
         for path in filter(Path.exists, made):
             path.unlink()
         shutil.rmtree(exp_dir / TENSORBOARD_NAME, ignore_errors=True)
-    with atomic_path(conf) as temporary:
-        temporary.write_text(as_yaml(config), encoding="utf-8")
+    write_text(conf, as_yaml(config))
     write_json(exp_dir / "environment.json", _environment())
     return False
 
