@@ -17,7 +17,7 @@ from hiersep.compat import asteroid
 from hiersep.config import BACKBONE_SIZES, NetworkConfig
 from hiersep.errors import ConfigError
 from hiersep.models.backbones import make_backbone
-from hiersep.models.backbones.bandsplit import band_widths
+from hiersep.models.backbones.bandsplit import BandHead, band_widths
 from hiersep.models.backbones.rotary import RotaryAttention, TransformerBlock, rotate
 from hiersep.models.path import PathSeparator
 
@@ -180,6 +180,16 @@ def test_a_bin_enters_its_own_band_and_no_other():
         start = sum(backbone.widths[:band])
         reached = gradient[0, 0].abs().sum(dim=-1).nonzero().flatten().tolist()
         assert reached == list(range(start, start + backbone.widths[band]))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_head_of_bands_is_a_layer_over_all_of_them_that_is_zero_outside_a_bins_own(parts):
+    head, widths, width = BandHead(3, [2, 1, 4], num_outputs=5, parts=parts), [2, 1, 4], 3
+    whole = torch.zeros(5, 7, parts, 3, width)  # output, bin, part, band, dimension
+    own = torch.repeat_interleave(torch.arange(3), torch.tensor(widths))
+    whole[:, torch.arange(7), :, own] = head.weight.view(5, 7, parts, width).transpose(0, 1)
+    bands = normal(2, 6, 3 * width)
+    torch.testing.assert_close(head(bands), bands @ whole.flatten(3).flatten(0, 2).T + head.bias)
 
 
 # Rotary attention

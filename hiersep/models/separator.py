@@ -103,7 +103,7 @@ class MaskingSeparator(asteroid.models.BaseModel):
             condition_size=condition_size,
         )
         self._num_outputs = num_outputs
-        self.head = nn.Linear(self.backbone.output_size, num_outputs * self.stft.n_freq * (1 + self._complex))
+        self.head = self.backbone.make_head(num_outputs, self.stft.n_freq, 1 + self._complex)
 
     @property
     def _complex(self) -> bool:

@@ -11,6 +11,7 @@ import math
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from hiersep.errors import ConfigError
 from hiersep.models.backbones.base import Backbone, frame_vectors
@@ -52,6 +53,38 @@ def band_widths(n_freq: int, num_bands: int, sample_rate: int) -> list[int]:
     return [int(width) for width in np.diff(edges)]
 
 
+class BandHead(nn.Linear):
+    """A fully connected layer per band, from the band's vector to the values of its own bins.
+
+    It has as many rows as a layer over all bands side by side, in the same order, each over one band's vector only.
+
+    Args:
+        width: Dimensions of a band's vector.
+        widths: Bins of each band, from low to high.
+        num_outputs: Values per bin, of a part.
+        parts: Of a value: 1, or 2 where masks are complex.
+
+    Shape:
+        bands: (..., band * width); output: (..., num_outputs * bin * parts).
+    """
+
+    def __init__(self, width: int, widths: list[int], num_outputs: int, parts: int = 1):
+        super().__init__(width, num_outputs * sum(widths) * parts)
+        self.widths = widths
+        self.rows = (num_outputs, sum(widths), parts)
+
+    def forward(self, bands: torch.Tensor) -> torch.Tensor:
+        """Apply each band's layer; shapes as the class says."""
+        vectors = bands.unflatten(-1, (len(self.widths), -1)).unbind(-2)
+        weights = self.weight.unflatten(0, self.rows).split(self.widths, dim=1)
+        biases = self.bias.unflatten(0, self.rows).split(self.widths, dim=1)
+        values = [
+            functional.linear(vector, weight.flatten(0, 2), bias.flatten()).unflatten(-1, bias.shape)
+            for vector, weight, bias in zip(vectors, weights, biases, strict=True)
+        ]  # each (..., output, bin of the band, part)
+        return torch.cat(values, dim=-2).flatten(-3)
+
+
 class BandSplit(Backbone):
     """Band-split transformer with rotary attention; a condition is concatenated to every band of every frame.
 
@@ -78,8 +111,8 @@ class BandSplit(Backbone):
         Lu, Wang, Kong, Hung, "Music Source Separation with Band-Split RoPE Transformer", ICASSP 2024; bands after
         Luo, Yu, "Music Source Separation with Band-split RNN", TASLP 2023. Departures: bands by the mel scale, for any
         STFT, and not by a table for 44.1 kHz; features, normalised already, enter without another normalisation, which
-        would take a band's level from it; the bands' vectors are laid side by side for a head outside, where the
-        papers estimate each band's mask by a network of its own.
+        would take a band's level from it; one fully connected layer per band estimates its masks, where the papers
+        have two.
     """
 
     def __init__(  # noqa: PLR0913  # the sizes of the network, keyword-only
@@ -117,6 +150,10 @@ class BandSplit(Backbone):
             bands = over_time(bands.flatten(0, 1)).unflatten(0, (batch, -1))  # (batch, band, frame, width)
             bands = over_bands(bands.transpose(1, 2).flatten(0, 1)).unflatten(0, (batch, frames)).transpose(1, 2)
         return torch.as_tensor(self.norm(bands).transpose(1, 2).flatten(2))  # (batch, frame, band * width)
+
+    def make_head(self, num_outputs: int, n_freq: int, parts: int = 1) -> BandHead:
+        """Make the layer that gives each band's bins their values from that band's vector; arguments as the base's."""
+        return BandHead(self.output_size // len(self.widths), self.widths, num_outputs, parts)
 
     def embed(self, features: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
         """Project the channels and bins of every band, and the condition, to a vector.

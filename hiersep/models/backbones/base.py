@@ -19,6 +19,22 @@ class Backbone(nn.Module):
 
     output_size: int
 
+    def make_head(self, num_outputs: int, n_freq: int, parts: int = 1) -> nn.Linear:
+        """Make the layer from what the backbone gives to the values that masks are made of.
+
+        Its rows are ordered by output, then by bin, then by part. So an output's rows stand together, whatever the
+        backbone: they can be frozen, and taken over by another network.
+
+        Args:
+            num_outputs: Values per bin, of a part.
+            n_freq: Frequency bins.
+            parts: Of a value: 1, or 2 where masks are complex.
+
+        Shape:
+            the layer's input: (batch, frame, hidden); its output: (batch, frame, num_outputs * n_freq * parts).
+        """
+        return nn.Linear(self.output_size, num_outputs * n_freq * parts)
+
 
 def frame_vectors(features: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
     """Lay a frame's channels and bins side by side, and the condition beside them.
