@@ -81,8 +81,9 @@ EXPERIMENTS = {
 def main(names: list[str]) -> None:
     torch.set_num_threads(1)
     songs = render(DATA.folder, SONGS)
-    for name in names or EXPERIMENTS:
-        best = train(EXPERIMENTS[name], WORK / name)
+    # All are trained before one is written: the commit that each says it is of is clean then.
+    trained = {name: train(EXPERIMENTS[name], WORK / name) for name in names or EXPERIMENTS}
+    for name, best in trained.items():
         made = {
             **checkpoint.describe(best)["provenance"],
             "data": f"{sum(songs.tracks.values())} songs of {SONGS.duration:.0f} s, composed and rendered by hiersep "
