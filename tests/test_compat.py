@@ -260,6 +260,22 @@ def test_resample_needs_its_mend_and_keeps_frequency_and_amplitude(nussl, signal
         audio.resample(RATE)
 
 
+def test_overlap_add_by_default_needs_its_mend_and_gives_back_the_signal(nussl, signal, monkeypatch):
+    class Everything(nussl.separation.base.SeparationBase):
+        def run(self):
+            pass
+
+        def make_audio_signals(self):
+            return [self.audio_signal]
+
+    (whole,) = nussl.separation.composite.OverlapAdd(Everything(signal(sine(440, seconds=3.0))), window_duration=1.0)()
+    settled = slice(RATE, 2 * RATE)  # its windows, which end at zero, sum to nearly one
+    assert db(whole.audio_data[0, settled] - sine(440, seconds=3.0)[settled], sine(440)) < -40
+    monkeypatch.setattr(nussl.core.audio_signal, "scipy", sys.modules["scipy"])
+    with pytest.raises(ValueError, match="hanning"):
+        nussl.AudioSignal.get_window("hanning", 16)
+
+
 def test_windowed_rms_needs_its_mend_and_equals_the_amplitude(nussl, signal, monkeypatch):
     audio = signal(sine(500))
     assert audio.rms(win_len=1024)[3:-3] == pytest.approx(0.5 / np.sqrt(2), rel=1e-3)

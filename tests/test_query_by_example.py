@@ -143,7 +143,7 @@ def test_nussl_sets_another_mixture_compares_and_overlap_adds(mixture, example):
     np.testing.assert_allclose(
         arrays(separator()), arrays(QueryByExampleSeparator(other, example, model=model)()), atol=1e-6
     )
-    estimates = nussl.separation.composite.OverlapAdd(separator, window_duration=1.0, window_type="hann")()
+    estimates = nussl.separation.composite.OverlapAdd(separator, window_duration=1.0)()
     assert [estimate.signal_length for estimate in estimates] == [other.signal_length] * 3
 
 

@@ -346,7 +346,7 @@ def test_nussls_own_overlap_add_takes_it():
     samples = noise(3, rate=RATE, channels=2)
     signal = nussl.AudioSignal(audio_data_array=samples, sample_rate=RATE)
     separator = HierarchicalSeparator(signal, identity, nodes=["guitar"])
-    (estimate,) = nussl.separation.composite.OverlapAdd(separator, window_duration=1.0, window_type="hann")()
+    (estimate,) = nussl.separation.composite.OverlapAdd(separator, window_duration=1.0)()
     assert estimate.signal_length == signal.signal_length
     settled = slice(RATE, -RATE)  # nussl's windows, which end at zero, sum to nearly one in between
     assert error_db(estimate.audio_data[:, settled], samples[:, settled]) < -40

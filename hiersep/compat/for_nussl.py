@@ -38,6 +38,7 @@ def load() -> Any:
     with quietly(), _window_names(), _stem_reader():
         nussl = import_host("nussl")
     _mend_librosa_calls(nussl)
+    _mend_window_name(nussl)
     _mend_pictures(nussl)
     _mend_duet(nussl)
     _mend_report_card(nussl)
@@ -104,6 +105,19 @@ def _mend_librosa_calls(nussl: Any) -> None:
     )
     mel = by_position("librosa.filters", "mel", "sr", "n_fft", "n_mels")
     nussl.ml.networks.modules.blocks.librosa = Overlay("librosa", filters=Overlay("librosa.filters", mel=mel))
+
+
+def _mend_window_name(nussl: Any) -> None:
+    """Let ``AudioSignal.get_window`` know "hanning", the default of ``nussl.separation.composite.OverlapAdd``.
+
+    SciPy 1.17 has no second names for its windows.
+    """
+
+    def get_window(window: Any, *args: Any, **kwargs: Any) -> Any:
+        named = "hann" if window == "hanning" else window
+        return importlib.import_module("scipy.signal").get_window(named, *args, **kwargs)
+
+    nussl.core.audio_signal.scipy = Overlay("scipy", signal=Overlay("scipy.signal", get_window=get_window))
 
 
 def _mend_pictures(nussl: Any) -> None:
