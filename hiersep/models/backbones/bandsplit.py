@@ -75,11 +75,11 @@ class BandHead(nn.Linear):
 
     def forward(self, bands: torch.Tensor) -> torch.Tensor:
         """Apply each band's layer; shapes as the class says."""
-        vectors = bands.unflatten(-1, (len(self.widths), -1)).unbind(-2)
-        weights = self.weight.unflatten(0, self.rows).split(self.widths, dim=1)
-        biases = self.bias.unflatten(0, self.rows).split(self.widths, dim=1)
+        vectors = bands.view(*bands.shape[:-1], len(self.widths), -1).unbind(-2)
+        weights = torch.split(self.weight.view(*self.rows, -1), self.widths, dim=1)
+        biases = torch.split(self.bias.view(*self.rows), self.widths, dim=1)
         values = [
-            functional.linear(vector, weight.flatten(0, 2), bias.flatten()).unflatten(-1, bias.shape)
+            functional.linear(vector, weight.flatten(0, 2), bias.flatten()).view(*vector.shape[:-1], *bias.shape)
             for vector, weight, bias in zip(vectors, weights, biases, strict=True)
         ]  # each (..., output, bin of the band, part)
         return torch.cat(values, dim=-2).flatten(-3)
