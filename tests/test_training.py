@@ -217,6 +217,28 @@ def test_a_step_of_asteroids_system_leaves_out_what_is_not_known(train_step, mon
     assert logged[name] == pytest.approx(np.mean(expected), abs=1e-5)
 
 
+def test_silent_targets_may_be_skipped(monkeypatch):
+    """Also by the epoch's means; a node is silent 60 dB under the mixture. Where all are silent nothing is learned."""
+    torch.manual_seed(0)
+    model = PathSeparator("slakh_ismir2020", NODES, network={"hidden_size": 2, "num_layers": 1}).eval()
+    system = SeparationSystem(model, torch.optim.SGD(model.parameters(), lr=1), negative_snr, [], skip_silent=True)
+    logged = {}
+    monkeypatch.setattr(system, "log", lambda name, value, **options: logged.update({name: value.item()}))
+    sources = torch.from_numpy(np.stack([noise(0.1, seed=seed) for seed in range(6)])).float().view(2, 3, 1, -1)
+    mixture = sources.sum(1)
+    sources[0, 1] *= 1e-4
+    sources[1, 2] *= 1e-2
+    sources[:, 0] = 0
+    values = negative_snr(model.separate_batch(mixture), sources)
+    expected = [0.0, values[1, 1].item(), values[:, 2].mean().item()]
+    batch = {"mix": mixture, "sources": sources, "known": torch.ones(2, 3, dtype=torch.bool)}
+    assert system.common_step(batch, 0).item() == pytest.approx(sum(expected) / 3, abs=1e-5)
+    system.on_validation_epoch_end()
+    assert [logged[f"loss/{node}"] for node in NODES[1:]] == pytest.approx(expected[1:], abs=1e-5)
+    batch["sources"] = torch.zeros_like(sources)
+    assert system.common_step(batch, 0).item() == 0
+
+
 def test_the_means_of_an_epoch_are_over_items_however_they_fall_into_batches(rng, monkeypatch):
     """Batches of three sizes that know the nodes unequally often: a mean of their means would be another one."""
     torch.manual_seed(0)

@@ -36,6 +36,9 @@ class TrainingConfig(Section):
     Attributes:
         loss: ``phase_sensitive_l1`` (the paper's), or one on waveforms: ``negative_snr``, ``negative_si_sdr``,
             ``l1_multi_resolution``; `hiersep.losses` says what each means.
+        silent_targets: ``learn``: a node that is silent in an item is pulled to silence there; ``skip``: it has no loss
+            there. In a tree its siblings, which share their parent with it, then say alone that it is silent: a node
+            that seldom sounds is not pulled to silence for good.
         batch_size: Mixtures per batch, of all processes together.
         accumulate: Batches per step of the optimizer.
         max_epochs: Epochs at most.
@@ -63,6 +66,7 @@ class TrainingConfig(Section):
     """
 
     loss: Literal["phase_sensitive_l1", "negative_snr", "negative_si_sdr", "l1_multi_resolution"] = "phase_sensitive_l1"
+    silent_targets: Literal["learn", "skip"] = "learn"
     batch_size: int = 25
     accumulate: int = 1
     max_epochs: int = 100

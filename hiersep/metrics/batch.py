@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from hiersep.metrics.ratios import SILENT_DB, relative_level_db, si_sdr, snr
+from hiersep.metrics.ratios import is_silent, relative_level_db, si_sdr, snr
 
 # Above this mixture SI-SDR there is nothing to separate.
 NOTHING_TO_SEPARATE_DB = 30.0
@@ -90,8 +90,7 @@ def score_batch(
     known = torch.ones_like(references[..., 0, 0], dtype=torch.bool) if known is None else known
     unseparated = mixture[:, None].expand_as(references)
     mixture_sdr, sdr, ratio = si_sdr(unseparated, references), si_sdr(estimates, references), snr(estimates, references)
-    # Written so that silence in silence (NaN) is silent; so is a mere offset, which has no SI-SDR.
-    silent = known & (~(relative_level_db(references, mixture) > SILENT_DB) | mixture_sdr.isnan())
+    silent = known & (is_silent(references, mixture) | mixture_sdr.isnan())  # so is a mere offset: it has no SI-SDR
     all_target = known & ~silent & (mixture_sdr > NOTHING_TO_SEPARATE_DB)
     return BatchScores(
         si_sdr=sdr,

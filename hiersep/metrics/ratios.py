@@ -109,6 +109,15 @@ def relative_level_db(signals: torch.Tensor, mixture: torch.Tensor) -> torch.Ten
     return ratio_db(_power(signals), _power(mixture)[..., None])
 
 
+def is_silent(signals: torch.Tensor, mixture: torch.Tensor) -> torch.Tensor:
+    """Whether a signal is silence next to its mixture: more than 60 dB under it. Silence in silence is silent.
+
+    Shape:
+        signals: (..., node, channel, time); mixture: (..., channel, time); output: (..., node).
+    """
+    return ~(relative_level_db(signals, mixture) > SILENT_DB)  # NaN, of silence in silence, is not above
+
+
 def rms_db(signals: torch.Tensor) -> torch.Tensor:
     """Root mean square in dBFS; silence is ``-inf``.
 

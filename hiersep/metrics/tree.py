@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from hiersep.metrics.ratios import SILENT_DB, ratio_db, relative_level_db
+from hiersep.metrics.ratios import is_silent, ratio_db
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,7 @@ def score_tree(separation: Separation, hierarchy: Hierarchy, nodes: Sequence[str
     bins, energy = kinship.exceedance(separation)
     errors = kinship.sum_errors_db(separation.mixture, waveforms)
     sums = {names[parent]: error for parent, error in errors.items()}
-    near_silent = ~(relative_level_db(waveforms, separation.mixture) > SILENT_DB)
+    near_silent = is_silent(waveforms, separation.mixture)
     return TreeScores(bins, energy, near_silent, sums)
 
 

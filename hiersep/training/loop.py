@@ -82,6 +82,7 @@ def fit(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
         val_loader=make_validation_loader(validation_set, settings.batch_size, share),
         scheduler=_cosine(optimizer, steps) if settings.schedule == "cosine" else None,
         ema=settings.ema,
+        skip_silent=settings.silent_targets == "skip",
     )
     with interruption.listening():
         try:

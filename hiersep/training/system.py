@@ -8,7 +8,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hiersep.compat import asteroid
 from hiersep.losses import mean_over_known
-from hiersep.metrics import score_batch
+from hiersep.metrics import is_silent, score_batch
 from hiersep.training.means import NodeMeans
 
 if TYPE_CHECKING:
@@ -31,14 +31,16 @@ class SeparationSystem(asteroid.engine.System):
         *args: asteroid's.
         ema: Decay of a moving average of the weights (and of batch normalisation's statistics), which is what is
             validated and kept; None: no average.
+        skip_silent: Leave a node that is silent in an item out of that item's loss.
         **kwargs: asteroid's.
 
     Attributes:
         average: The averaged network; None without.
     """
 
-    def __init__(self, *args: Any, ema: float | None = None, **kwargs: Any):
+    def __init__(self, *args: Any, ema: float | None = None, skip_silent: bool = False, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        self._skip_silent = skip_silent
         self.average: AveragedModel | None = None
         if ema is not None:
             average = get_ema_multi_avg_fn(ema)  # type: ignore[no-untyped-call]
@@ -67,15 +69,16 @@ class SeparationSystem(asteroid.engine.System):
         self.kept.load_state_dict(weights)
 
     def common_step(self, batch: dict[str, torch.Tensor], batch_nb: int, train: bool = True) -> torch.Tensor:
-        """Separate a batch and return the mean loss over known nodes."""
+        """Separate a batch and return the mean loss over the nodes that count."""
         model, known = self.model if train else self.kept, batch["known"]
         separation = model.separate_batch(batch["mix"], model.condition_of(batch))
         values = self.loss_func(separation, batch["sources"])  # (batch, node)
-        self._means["loss" if train else "val_loss"].add(values, known)
+        counted = known & ~is_silent(batch["sources"], batch["mix"]) if self._skip_silent else known
+        self._means["loss" if train else "val_loss"].add(values, counted)
         if not train:
             scores = score_batch(separation.waveforms(), batch["sources"], batch["mix"], known=known)
             self._means["val_si_sdri"].add(scores.si_sdri, scores.scored)
-        return mean_over_known(values[:, self._learned], known[:, self._learned])
+        return mean_over_known(values[:, self._learned], counted[:, self._learned])
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_nb: int) -> torch.Tensor:
         """Step of training."""
