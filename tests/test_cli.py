@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 
@@ -282,6 +283,18 @@ def test_errors_leave_no_traceback_in_a_real_process(tmp_path):
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("hiersep: error: missing.yml: ")
+
+
+def test_a_reader_that_has_had_enough_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head` does after its lines
+    script = "from hiersep.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "tree", "general_midi", "--json"],
+        stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert done.stderr == ""
 
 
 def loaded_after(statement):

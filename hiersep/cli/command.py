@@ -55,6 +55,8 @@ def command(function: Function) -> Function:
         except HiersepError as error:
             say_error(error)
             raise typer.Exit(NOTHING_STARTED) from None
+        except BrokenPipeError:
+            raise  # whoever read the output has had enough (`| head`): click ends without a word
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             say_error(f"{place}{error.strerror or error}")
