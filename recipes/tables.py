@@ -1,6 +1,9 @@
-"""Write the table of an experiment into every README that has a place for it.
+"""Write the table of an evaluation into every file that has a place for it.
 
-Usage: python recipes/tables.py EXP_DIR README.md ...
+Usage: python recipes/tables.py NAME RESULTS_DIR FILE.md ...
+
+The place is between the lines ``<!-- begin NAME table -->`` and ``<!-- end NAME table -->``. RESULTS_DIR is the folder
+of the experiment, or a folder in it.
 """
 
 from __future__ import annotations
@@ -14,27 +17,30 @@ from hiersep.evaluation import table
 from hiersep.files import write_text
 from hiersep.training.names import SUMMARY_NAME
 
-BEGIN, END = "<!-- begin demo table -->", "<!-- end demo table -->"
 
-
-def main(exp_dir: str, *readmes: str) -> None:
-    results, training, made = (
-        json.loads(Path(exp_dir, name).read_text(encoding="utf-8"))
-        for name in ("results.json", SUMMARY_NAME, "environment.json")
+def main(name: str, results_dir: str, *files: str) -> None:
+    folder = Path(results_dir)
+    home = folder if (folder / SUMMARY_NAME).is_file() else folder.parent
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    training, made = (
+        json.loads((home / record).read_text(encoding="utf-8")) for record in (SUMMARY_NAME, "environment.json")
     )
     torch = next(package for package in made["packages"] if package.startswith("torch=="))
     origin = (
         f"{training['steps']} steps in {training['seconds'] / 60:.0f} minutes on {made['machine']}, "
         f"{torch}, commit {results['commit']}."
     )
-    for readme in readmes:
-        text = Path(readme).read_text(encoding="utf-8")
-        if BEGIN not in text or END not in text:
-            raise DataError(f"{readme}: expected the lines '{BEGIN}' and '{END}', got neither; add them")
-        head, rest = text.split(BEGIN, 1)
-        _, tail = rest.split(END, 1)
-        write_text(readme, f"{head}{BEGIN}\n{table(results)}\n{origin}\n{END}{tail}")
-        print(f"Written: {readme}")
+    begin, end = f"<!-- begin {name} table -->", f"<!-- end {name} table -->"
+    for file in files:
+        text = Path(file).read_text(encoding="utf-8")
+        if begin not in text or end not in text:
+            raise DataError(f"{file}: expected the lines '{begin}' and '{end}', got neither; add them")
+        head, rest = text.split(begin, 1)
+        _, tail = rest.split(end, 1)
+        filled = f"{head}{begin}\n{table(results)}\n{origin}\n{end}{tail}"
+        if filled != text:
+            write_text(file, filled)
+            print(f"Written: {file}")
 
 
 if __name__ == "__main__":

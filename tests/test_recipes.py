@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
+from safetensors.torch import load_file
 
 from hiersep.cli.command import NOTHING_STARTED
 from hiersep.config import load_experiment
+from hiersep.evaluation import table
 from hiersep.hierarchy import Hierarchy
+from hiersep.models import checkpoint
 from hiersep.render import RenderSettings, RenderSummary
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -31,6 +35,21 @@ def run(script, folder, *words):
 
 def times(folder):
     return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def assert_shipped(out):
+    """The network is in half precision, says what it scored, and its card holds the table."""
+    scores = json.loads((out / "smoke" / "results.json").read_text())
+    about = checkpoint.describe(out / "smoke.safetensors")["provenance"]
+    gains = {name: level["si_sdri"] for name, level in scores["levels"].items() if level["si_sdri"]}
+    assert about["improvement_db"] == {"smoke": {name: round(gain["mean"], 2) for name, gain in gains.items()}}
+    assert about["description"] == "what the smoke test learns, which is nothing"
+    weights = load_file(out / "smoke.safetensors")
+    best = checkpoint.from_pretrained(out / "best.safetensors").state_dict()
+    for name, parameter in checkpoint.from_pretrained(out / "smoke.safetensors").named_parameters():
+        assert weights[name].dtype == torch.float16
+        torch.testing.assert_close(parameter.detach(), best[name], rtol=5e-4, atol=1e-7)
+    assert table(scores) in (out / "smoke.md").read_text()
 
 
 def test_there_is_a_recipe():
@@ -66,6 +85,9 @@ def test_all_stages_run_and_leave_what_the_demo_promises(script, tmp_path):
     config = load_experiment(script.parent / "conf" / "smoke.yml")
     nodes = Hierarchy.load(config.data.hierarchy).path(config.data.target)[1:]
     out = tmp_path / "exp" / "smoke"
+    if script.parent.name == "pretrained":
+        assert_shipped(out)
+        out = out / "smoke"  # its evaluations lie in folders of their own, by test set
 
     results = json.loads((out / "results.json").read_text())
     assert list(results["nodes"]) == list(nodes)
