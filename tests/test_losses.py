@@ -256,6 +256,17 @@ def test_items_and_nodes_are_scored_independently(loss, parts):
 shapes = st.tuples(st.integers(1, 6), st.integers(1, 4))
 
 
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_what_is_taken_out_of_a_batch_has_the_loss_that_it_has_within(loss, rng):
+    mixture = waves(rng.standard_normal((3, 2, 800)))
+    masks = torch.from_numpy(rng.random((3, 4, 2, 33, 26)).astype(np.float32))
+    references = waves(rng.standard_normal((3, 4, 2, 800)))
+    separation = separation_with(mixture, masks)
+    items, nodes = torch.tensor([2, 0, 2]), torch.tensor([1, 3, 0])
+    alone = loss(separation.of(items, nodes), references[items, nodes][:, None])
+    torch.testing.assert_close(alone[:, 0], loss(separation, references)[items, nodes])
+
+
 @given(shapes.flatmap(lambda s: st.tuples(arrays(np.float32, s, elements=st.floats(-9, 9, width=32)), arrays(bool, s))))
 def test_the_mean_is_over_known_items_per_node_and_then_over_all_nodes(drawn):
     values, known = drawn

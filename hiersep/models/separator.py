@@ -48,6 +48,18 @@ class Separation(NamedTuple):
         """
         return self.stft.inverse(self.masks * self.spectrum[:, None], self.mixture.shape[-1])
 
+    def of(self, items: torch.Tensor, nodes: torch.Tensor) -> Separation:
+        """Take some estimates alone, as a batch of one node each.
+
+        Args:
+            items: Place of each estimate's item in the batch.
+            nodes: Place of its node.
+
+        Shape:
+            items, nodes: (estimate,).
+        """
+        return Separation(self.mixture[items], self.spectrum[items], self.masks[items, nodes][:, None], self.stft)
+
 
 class MaskingSeparator(asteroid.models.BaseModel):
     """A network from a mixture to one mask per node; a base class.

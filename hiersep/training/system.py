@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hiersep.compat import asteroid
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import torch
-
-    from hiersep.models.separator import MaskingSeparator
+    from hiersep.models.separator import MaskingSeparator, Separation
 
 
 class SeparationSystem(asteroid.engine.System):
@@ -72,13 +71,21 @@ class SeparationSystem(asteroid.engine.System):
         """Separate a batch and return the mean loss over the nodes that count."""
         model, known = self.model if train else self.kept, batch["known"]
         separation = model.separate_batch(batch["mix"], model.condition_of(batch))
-        values = self.loss_func(separation, batch["sources"])  # (batch, node)
         counted = known & ~is_silent(batch["sources"], batch["mix"]) if self._skip_silent else known
+        values = self._losses(separation, batch["sources"], counted)  # (batch, node)
         self._means["loss" if train else "val_loss"].add(values, counted)
         if not train:
             scores = score_batch(separation.waveforms(), batch["sources"], batch["mix"], known=known)
             self._means["val_si_sdri"].add(scores.si_sdri, scores.scored)
         return mean_over_known(values[:, self._learned], counted[:, self._learned])
+
+    def _losses(self, separation: Separation, sources: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+        """Loss per item and node; where most of a tree is silent, and skipped, of what counts alone."""
+        if not self._skip_silent or not counted.any():
+            return torch.as_tensor(self.loss_func(separation, sources))
+        items, nodes = counted.nonzero(as_tuple=True)
+        losses = self.loss_func(separation.of(items, nodes), sources[items, nodes][:, None])
+        return torch.zeros_like(counted, dtype=losses.dtype).index_put((items, nodes), losses[:, 0])
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_nb: int) -> torch.Tensor:
         """Step of training."""
