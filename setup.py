@@ -16,7 +16,7 @@ INSTALL_REQUIRES = [
     "requests",  # asteroid imports it; Apache-2.0
     "setuptools>=68,<81",  # torchmetrics 0.11.4, pinned by asteroid, imports pkg_resources at run time; MIT
     # Our own.
-    "pytorch-lightning>=2.4",  # the training loop under asteroid's System; Apache-2.0
+    "pytorch-lightning>=2.6",  # the training loop under asteroid's System; 2.6 reads states weights_only; Apache-2.0
     "safetensors>=0.4",  # checkpoints that cannot run code; Apache-2.0
     "huggingface_hub>=0.25",  # checkpoints by their names on the hub; Apache-2.0
     "tensorboard>=2.15",  # curves, pictures and sound of a training; Apache-2.0

@@ -74,6 +74,19 @@ def make_folder(path: str | os.PathLike[str]) -> None:
         raise _unwritable(path, error) from error
 
 
+_HELD: set[int] = set()  # handles of locked folders
+
+
+def _let_go() -> None:
+    """Leave the locks to the process that took them: a forked worker may outlive it for some seconds."""
+    for handle in _HELD:
+        os.close(handle)
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
 @contextlib.contextmanager
 def lock_folder(path: str | os.PathLike[str]) -> Iterator[None]:
     """Hold a folder, made if need be, against a second run; the lock ends with the process, however that ends.
@@ -93,9 +106,17 @@ def lock_folder(path: str | os.PathLike[str]) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise DataError(f"{path}: another run is writing into it; wait for it, or choose another folder") from error
+        _HELD.add(handle)
         yield
     finally:
+        _HELD.discard(handle)
         os.close(handle)
+
+
+def sweep(path: str | os.PathLike[str]) -> None:
+    """Remove from a folder what a killed run had begun to write there; for whoever holds the folder's lock."""
+    for left in Path(path).glob(f"{TEMPORARY_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -135,7 +135,7 @@ def test_the_command_line_overrides_the_file_and_the_last_word_holds(conf):
         ("training: {patience: -1}", "training.patience: expected 0 or more epochs, got -1"),
         ("training: {clip_percentile: 0}", "training.clip_percentile: expected a percentile in (0, 100], got 0.0"),
         ("training: {num_workers: 257}", "training.num_workers: expected 0 to 256 processes, got 257"),
-        ("training: {seed: -1}", "training.seed: expected 0 or more, got -1"),
+        ("training: {seed: -1}", "training.seed: expected a whole number in [0, 2^32), got -1"),
         ("evaluation: {num_test: 0}", "evaluation.num_test: expected a positive number of clips, got 0"),
         ("evaluation: {num_static: 0}", "evaluation.num_static: expected a positive number of clips, got 0"),
         ("evaluation: {duration: -1}", "evaluation.duration: expected more than 0, at most 600 seconds, got -1.0"),
@@ -160,7 +160,7 @@ def test_what_yaml_would_guess_is_refused_with_its_line(conf, text):
         (["--trainig.seed", "3"], "unknown option '--trainig.seed'; did you mean 'training.seed'?"),
         (["--training.sed", "3"], "--training.sed: unknown key 'sed' in 'training'; did you mean 'seed'?"),
         (["--training.seed", "many"], "--training.seed: seed: expected a whole number, got 'many'"),
-        (["--training.seed", "-3"], "training.seed: expected 0 or more, got -3"),
+        (["--training.seed", "-3"], "training.seed: expected a whole number in [0, 2^32), got -3"),
     ],
 )
 def test_a_mistake_on_the_command_line_gives_this_line(conf, words, message):

@@ -19,7 +19,7 @@ from hiersep.config import DataConfig, ExperimentConfig, NetworkConfig, Spectrum
 from hiersep.errors import ConfigError
 from hiersep.losses import negative_snr, phase_sensitive_l1
 from hiersep.models.checkpoint import from_pretrained
-from hiersep.training import experiment
+from hiersep.training import experiment, loop
 from hiersep.training.callbacks import ShowProgress
 from hiersep.training.data import make_dataset, make_loader, make_validation_loader
 from hiersep.training.processes import Share, check_started, is_first
@@ -317,6 +317,22 @@ def test_a_device_that_is_not_there_is_a_mistake_in_the_configuration(config, tm
         pytest.skip("a GPU is there")
     with pytest.raises(ConfigError, match=r"training\.device.*got gpu"):
         train(with_training(config, device="gpu"), tmp_path)
+
+
+def test_slurm_is_not_asked_to_start_a_job_again(config, monkeypatch):
+    """Lightning would then write a state of its own, and read it in place of ours."""
+    for name, value in {
+        "NTASKS": 1,
+        "JOB_ID": 1,
+        "JOB_NAME": "training",
+        "PROCID": 0,
+        "LOCALID": 0,
+        "NODEID": 0,
+    }.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    environment = loop._trainer(config.training, logger=False)._accelerator_connector.cluster_environment
+    assert type(environment).__name__ == "SLURMEnvironment"
+    assert not environment.auto_requeue
 
 
 # Which process writes

@@ -1,14 +1,18 @@
 """Files are whole or absent; digests do not depend on order."""
 
 import json
+import multiprocessing
+import os
+import signal
 import subprocess
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hiersep.errors import DataError
-from hiersep.files import TEMPORARY_PREFIX, atomic_path, fingerprint, git_commit, write_json
+from hiersep.files import TEMPORARY_PREFIX, atomic_path, fingerprint, git_commit, lock_folder, sweep, write_json
 
 scalars = st.none() | st.booleans() | st.integers(-1000, 1000) | st.floats(-1e3, 1e3) | st.text(max_size=5)
 contents = st.recursive(
@@ -119,3 +123,39 @@ def test_the_commit_is_named_with_its_changes_and_unknown_outside_of_a_checkout(
     assert len(git_commit(tmp_path)) == 12
     (tmp_path / "a").write_text("b")
     assert git_commit(tmp_path).endswith("-dirty")
+
+
+def test_a_lock_ends_with_the_process_that_took_it_though_a_worker_lives_on(tmp_path):
+    """A forked worker has its parent's handles; the parent is killed, and the worker finds out some seconds later."""
+    fork = multiprocessing.get_context("fork")
+    living, told = fork.Pipe()
+
+    def worker():
+        told.send(os.getpid())
+        time.sleep(60)
+
+    def run():
+        with lock_folder(tmp_path):
+            fork.Process(target=worker).start()
+            time.sleep(60)
+
+    parent = fork.Process(target=run)
+    parent.start()
+    orphan = living.recv()
+    with pytest.raises(DataError, match="another run"), lock_folder(tmp_path):
+        pass
+    parent.kill()
+    parent.join()
+    try:
+        with lock_folder(tmp_path):
+            os.kill(orphan, 0)  # it lives
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+
+
+def test_what_a_killed_run_left_half_written_can_be_swept_away(tmp_path):
+    (tmp_path / f"{TEMPORARY_PREFIX}x").mkdir()
+    (tmp_path / f"{TEMPORARY_PREFIX}x" / "half").touch()
+    (tmp_path / "whole").touch()
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]

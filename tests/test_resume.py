@@ -1,10 +1,12 @@
 """A training that is killed, wherever, goes on as if nothing had been: the same losses, to the last bit."""
 
+import dataclasses
 import itertools
 import json
 import multiprocessing
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +21,8 @@ from hiersep.config import (
     DataConfig,
     ExperimentConfig,
     NetworkConfig,
+    QueryConfig,
+    SeparatorConfig,
     SpectrumConfig,
     StageConfig,
     TrainingConfig,
@@ -26,6 +30,8 @@ from hiersep.config import (
 )
 from hiersep.data.catalog import open_dataset
 from hiersep.errors import CheckpointError
+from hiersep.files import TEMPORARY_PREFIX
+from hiersep.hierarchy import Hierarchy
 from hiersep.models.checkpoint import from_pretrained
 from hiersep.training import callbacks, loop, state
 from hiersep.training import experiment as experiment_folder
@@ -41,6 +47,8 @@ TRAININGS = {
     "papers": {"patience": 0, "reload": True, "learning_rate": 3e-2},
     "two workers, averaged": {"num_workers": 2, "schedule": "cosine", "ema": 0.5, "accumulate": 2, "save_every": 1},
     "stages": {"stages": [StageConfig([TOP], 1), StageConfig([GUITAR, CLEAN], trunk=False)], "weight_decay": 0.1},
+    "query": {"kind": "query"},
+    "tree": {"kind": "tree", "silent_targets": "skip"},
     "early stop": {"early_stop": 2, "learning_rate": 0.1, "precision": "bf16", "max_epochs": 7},
 }
 
@@ -52,10 +60,16 @@ def _no_environment(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def measured(rendered):
-    """The data, measured here: the pool that measures would keep a forked process from ending."""
-    open_dataset(rendered, sample_rate=16000, jobs=1)
-    return rendered
+def measured(rendered, tmp_path_factory):
+    """The data, measured here: the pool that measures would keep a forked process from ending.
+
+    Its songs to learn from are there to validate too, as a query comes from another song than the mixture.
+    """
+    folder = shutil.copytree(rendered, tmp_path_factory.mktemp("resume") / "data")
+    for song in (folder / "train").iterdir():
+        shutil.copytree(song, folder / "validation" / song.name.replace("Track0", "Track9"))
+    open_dataset(folder, sample_rate=16000, jobs=1)
+    return folder
 
 
 def experiment(rendered, **training):
@@ -68,8 +82,12 @@ def experiment(rendered, **training):
         "tensorboard": False,
         **training,
     }
+    kind = settings.pop("kind", "path")
+    target = [TOP, GUITAR, CLEAN] if kind == "tree" else CLEAN
     return ExperimentConfig(
-        data=DataConfig(folder=str(rendered), duration=0.5, num_train=9, num_validation=2),
+        data=DataConfig(folder=str(rendered), target=target, duration=0.5, num_train=9, num_validation=2),
+        separator=SeparatorConfig(kind=kind),
+        query=QueryConfig(hidden_size=4, num_layers=2, embedding_size=3),
         spectrum=SpectrumConfig(n_fft=256, hop_length=128),
         network=NetworkConfig(hidden_size=8, num_layers=2, dropout=0.3),
         training=TrainingConfig(device="cpu", clip_percentile=50, **settings),
@@ -203,10 +221,73 @@ def test_a_state_of_another_version_is_refused_in_one_line(change, measured, tmp
         del content["hiersep"]
     torch.save(content, path)
     with pytest.raises(
-        CheckpointError, match=r"last\.ckpt: expected a training state of format 2, got .*delete"
+        CheckpointError, match=r"last\.ckpt: expected a training state of format 3, got .*delete"
     ) as error:
         train(config, tmp_path / "exp")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("part", ["state_dict", "loops", "optimizer_states", "network"])
+def test_a_state_of_which_half_is_missing_is_refused_in_one_line(part, begun):
+    config, exp_dir = begun
+    content = torch.load(exp_dir / "last.ckpt", weights_only=True)
+    del content[part]
+    torch.save(content, exp_dir / "last.ckpt")
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: expected a training state.*delete it") as error:
+        train(config, exp_dir)
+    assert "\n" not in str(error.value)
+
+
+def test_a_hierarchy_that_was_changed_since_is_another_network(measured, tmp_path):
+    """Two siblings that change places would else go on in each other's rows."""
+    hierarchy = Hierarchy.load("slakh_ismir2020").to_dict()
+    (tmp_path / "mine.json").write_text(json.dumps(hierarchy))
+    config = experiment(measured, max_epochs=1)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, hierarchy=str(tmp_path / "mine.json")))
+    train(config, tmp_path / "exp")
+    (tmp_path / "exp" / "training.json").unlink()
+    top = hierarchy["tree"]["mixture"]
+    changed = {**hierarchy, "tree": {"mixture": dict(reversed(top.items()))}}
+    (tmp_path / "mine.json").write_text(json.dumps(changed))
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: expected the state of the network .* restore it"):
+        train(config, tmp_path / "exp")
+    (tmp_path / "mine.json").write_text(json.dumps(hierarchy))
+    train(config, tmp_path / "exp")
+
+
+def test_time_and_places_of_all_sessions_are_told(begun, monkeypatch):
+    config, exp_dir = begun
+    content = torch.load(exp_dir / "last.ckpt", weights_only=True)
+    torch.save({**content, "seconds": 3600.0}, exp_dir / "last.ckpt")
+    monkeypatch.setattr(experiment_folder, "_environment", lambda: {"machine": "another"})
+    train(config, exp_dir)
+    assert 3600 < json.loads((exp_dir / "training.json").read_text())["seconds"] < 3700
+    assert json.loads((exp_dir / "environment.json").read_text()) == {"resumed": [{"machine": "another"}]}
+
+
+def test_what_a_killed_training_had_begun_to_write_is_removed(begun):
+    config, exp_dir = begun
+    (exp_dir / f"{TEMPORARY_PREFIX}abc").mkdir()
+    (exp_dir / f"{TEMPORARY_PREFIX}abc" / "last.ckpt").touch()
+    train(config, exp_dir)
+    assert not list(exp_dir.glob(f"{TEMPORARY_PREFIX}*"))
+
+
+@pytest.fixture
+def begun(measured, tmp_path):
+    """A training, one of two epochs done."""
+    config = experiment(measured, max_epochs=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callbacks.LearningCurve, "on_train_epoch_end", callbacks.LearningCurve.on_train_epoch_end)
+        patch.setattr(state.SaveState, "on_train_epoch_end", state.SaveState.on_train_epoch_end)  # to be put back
+        after(state.SaveState, "on_train_epoch_end", 1, _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "exp")
+    return config, tmp_path / "exp"
+
+
+def _interrupt(*args):
+    raise KeyboardInterrupt
 
 
 # Ctrl-C
@@ -239,6 +320,15 @@ def test_ctrl_c_ends_the_step_or_the_validation_and_saves(moment, measured, tmp_
     assert not (exp_dir / "training.json").exists()
     train(config, exp_dir)
     assert results(exp_dir) == results(tmp_path / "undisturbed" / "exp")
+
+
+def test_sigterm_by_which_clusters_end_a_job_saves_too(measured, tmp_path, monkeypatch):
+    config = experiment(measured, save_every=1000)
+    monkeypatch.setattr(SeparationSystem, "training_step", SeparationSystem.training_step)  # to be put back
+    after(SeparationSystem, "training_step", 7, lambda *args: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "exp")
+    assert torch.load(tmp_path / "exp" / "last.ckpt", weights_only=True)["global_step"] == 7
 
 
 @pytest.mark.usefixtures("_default_signals")

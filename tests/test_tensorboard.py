@@ -20,6 +20,7 @@ from hiersep.plots import mask_picture
 from hiersep.training import tensorboard
 from hiersep.training.callbacks import ShowProgress
 from hiersep.training.data import make_dataset
+from hiersep.training.system import SeparationSystem
 from hiersep.training.tensorboard import Logger, ShowInTensorBoard
 
 NODES = ["strings_guitars_keyboards", "guitar", "clean_guitars"]
@@ -105,6 +106,23 @@ def test_what_changes_from_step_to_step_is_shown(trained):
     assert steps["clip_limit"] == pytest.approx(expected)
     first = float(curve(trained)[0]["loss"])  # the mean over known items, as all are here
     assert np.mean(steps["loss"][:STEPS]) == pytest.approx(first, rel=1e-5)
+
+
+def test_a_steps_loss_is_a_whole_batchs_where_a_step_has_several(config, tmp_path, monkeypatch):
+    """Lightning divides it by their number, which is a quarter of the loss where a step takes four batches."""
+    monkeypatch.setattr(tensorboard, "_STEPS", 1)
+    training = dataclasses.replace(config.training, batch_size=1, accumulate=STEPS * 2, max_epochs=1)
+    seen, undisturbed = [], SeparationSystem.training_step
+
+    def remember(self, batch, number):
+        loss = undisturbed(self, batch, number)
+        seen.append(loss.item())
+        return loss
+
+    monkeypatch.setattr(SeparationSystem, "training_step", remember)
+    train(dataclasses.replace(config, training=training), tmp_path / "exp")
+    assert points(tmp_path / "exp")["step/loss"] == [(0, pytest.approx(seen[-1], rel=1e-5))]
+    assert len(seen) == STEPS * 2
 
 
 def test_points_are_some_steps_apart(config, tmp_path, monkeypatch):

@@ -16,9 +16,18 @@ from torch import nn
 
 from hiersep import train
 from hiersep.compat import pytorch_lightning as pl
-from hiersep.config import DataConfig, ExperimentConfig, NetworkConfig, SpectrumConfig, TrainingConfig, load_experiment
+from hiersep.config import (
+    DataConfig,
+    ExperimentConfig,
+    NetworkConfig,
+    SpectrumConfig,
+    StageConfig,
+    TrainingConfig,
+    load_experiment,
+)
 from hiersep.data.dataset import HierarchicalMixtureDataset
 from hiersep.errors import CheckpointError, ConfigError, DataError, HiersepError
+from hiersep.files import lock_folder
 from hiersep.losses import LOSSES, negative_snr
 from hiersep.metrics import si_sdr
 from hiersep.models.checkpoint import describe, from_pretrained
@@ -239,6 +248,23 @@ def test_silent_targets_may_be_skipped(monkeypatch):
     assert system.common_step(batch, 0).item() == 0
 
 
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_what_is_not_known_may_be_anything(loss):
+    """A loss that is not finite has no finite gradient, even where it is left out."""
+    torch.manual_seed(0)
+    model = PathSeparator("slakh_ismir2020", NODES, network={"hidden_size": 2, "num_layers": 1})
+    system = SeparationSystem(model, torch.optim.SGD(model.parameters(), lr=1), loss, [])
+    sources = torch.from_numpy(np.stack([noise(0.1, seed=seed) for seed in range(6)])).float().view(2, 3, 1, -1)
+    batch = {
+        "mix": sources.sum(1),
+        "sources": sources.clone(),
+        "known": torch.tensor([[True, True, False], [True] * 3]),
+    }
+    batch["sources"][0, 2] = torch.nan
+    system.common_step(batch, 0).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
 def test_the_means_of_an_epoch_are_over_items_however_they_fall_into_batches(rng, monkeypatch):
     """Batches of three sizes that know the nodes unequally often: a mean of their means would be another one."""
     torch.manual_seed(0)
@@ -405,8 +431,31 @@ def test_data_that_cannot_be_used_is_an_error_of_ours(config, tmp_path):
         with pytest.raises(DataError, match=error):
             train(dataclasses.replace(config, data=data), tmp_path / "exp")
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(HiersepError, match="cannot write here"):
+    with pytest.raises(HiersepError, match="cannot be made a folder"):
         train(config, tmp_path / "file" / "exp")
+
+
+@pytest.mark.parametrize("change", ["weights to begin with", "its own weights", "a stage's node", "data", "device"])
+def test_what_cannot_be_trained_overwrites_nothing(change, config, trained, tmp_path):
+    exp_dir = shutil.copytree(trained, tmp_path / "exp")
+    before = {path: path.read_bytes() for path in sorted(exp_dir.rglob("*")) if path.is_file()}
+    changes = {
+        "weights to begin with": {"init_from": str(tmp_path / "gone.safetensors")},
+        "its own weights": {"init_from": str(exp_dir / "best.safetensors")},
+        "a stage's node": {"stages": [StageConfig(["guitars"])], "schedule": "cosine"},
+        "device": {"device": "gpu"},
+    }
+    other = with_training(config, **changes.get(change, {}))
+    if change == "data":
+        other = dataclasses.replace(config, data=dataclasses.replace(config.data, folder=str(tmp_path)))
+    with pytest.raises(HiersepError):
+        train(other, exp_dir, overwrite=True)
+    assert {path: path.read_bytes() for path in sorted(exp_dir.rglob("*")) if path.is_file()} == before
+
+
+def test_two_trainings_do_not_share_a_folder(config, tmp_path):
+    with lock_folder(tmp_path / "exp"), pytest.raises(DataError, match="another run"):
+        train(config, tmp_path / "exp")
 
 
 def test_a_network_learns_to_take_one_batch_apart():

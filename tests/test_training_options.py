@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 
 from hiersep import train
 from hiersep.cli import app
+from hiersep.compat import pytorch_lightning as pl
 from hiersep.config import (
     DataConfig,
     ExperimentConfig,
     NetworkConfig,
+    SeparatorConfig,
     SpectrumConfig,
     StageConfig,
     TrainingConfig,
@@ -52,7 +54,7 @@ def experiment(rendered, monkeypatch):
             data=DataConfig(folder=str(rendered), duration=0.5, num_train=6, num_validation=3),
             spectrum=SpectrumConfig(n_fft=256, hop_length=128),
             network=NetworkConfig(**(network or {"hidden_size": 4, "num_layers": 2, "dropout": 0.3})),
-            training=TrainingConfig(device="cpu", tensorboard=False, **settings),
+            training=TrainingConfig(tensorboard=False, **{"device": "cpu", **settings}),
         )
 
     return make
@@ -323,7 +325,7 @@ def test_the_commands_init_from_is_the_setting(experiment, tmp_path):
     assert result.exit_code == 2
     assert "yes: no.safetensors" in result.stderr
     assert "no such" in result.stderr
-    assert load_experiment(tmp_path / "exp" / "conf.yml").training.init_from == str(tmp_path / "yes: no.safetensors")
+    assert not list((tmp_path / "exp").iterdir())
 
 
 # Stages
@@ -447,12 +449,81 @@ def test_a_stage_of_a_node_that_the_network_has_not_is_named_with_its_near_miss(
         ({"stages": [StageConfig([TOP]), StageConfig([TOP])]}, {}, r"training\.stages: .* got \[None, None\]"),
         ({"stages": [StageConfig([TOP], 2), StageConfig([TOP])]}, {}, r"fewer epochs before .*max_epochs \(2\), got 2"),
         ({"compile": True}, {"backbone": "dprnn"}, r"training\.compile: expected false for the backbone dprnn"),
+        (
+            {"early_stop": 3, "patience": 3, "reload": True},
+            {},
+            r"training\.early_stop: expected more than training\.pat",
+        ),
+        ({"seed": 2**32}, {}, r"training\.seed: expected a whole number in \[0, 2\^32\), got 4294967296"),
+        ({}, {"backbone": "bandsplit", "num_bands": 514}, r"network\.num_bands: expected at most the 513 bins of spec"),
+        (
+            {"stages": [StageConfig([TOP], trunk=False)], "devices": 2, "batch_size": 2},
+            {},
+            r"training\.stages: trunk: expected true, as 2 processes",
+        ),
         ({"compile": True}, {"backbone": "blstm"}, r"training\.compile: expected false for the backbone blstm"),
     ],
 )
 def test_a_contradiction_is_found_before_any_work(training, network, message):
     with pytest.raises(ConfigError, match=message):
         ExperimentConfig(training=TrainingConfig(**{"max_epochs": 2, **training}), network=NetworkConfig(**network))
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        (
+            {"separator": SeparatorConfig(kind="tree"), "network": NetworkConfig(constraint="none")},
+            r"network\.constraint: expected max for a tree",
+        ),
+        (
+            {"data": DataConfig(num_validation=1), "training": TrainingConfig(devices=2, batch_size=2)},
+            r"data\.num_validation: expected a clip for each of 2 processes, got 1",
+        ),
+    ],
+)
+def test_a_contradiction_of_sections_is_found_too(sections, message):
+    with pytest.raises(ConfigError, match=message):
+        ExperimentConfig(**sections)
+
+
+@pytest.mark.parametrize("name", ["weights", "splits"])
+def test_what_is_said_of_each_data_set_is_said_of_all(name):
+    given = {"weights": [1.0, 2.0], "splits": ["split2", None]}[name]
+    with pytest.raises(ConfigError, match=rf"data\.{name}: expected one for each of the 3 in data\.folder"):
+        DataConfig(folder=["a", "b", "c"], **{name: given})
+    assert DataConfig(folder=["a", "b"], **{name: given})
+
+
+@pytest.mark.parametrize(
+    "training",
+    [{"stages": [StageConfig(["guitars"])]}, {"device": "gpu"}, {"init_from": "of another rate"}],
+    ids=["stage", "device", "rate"],
+)
+def test_what_needs_no_data_is_found_before_any_is_opened(training, experiment, tmp_path, monkeypatch):
+    if "init_from" in training:
+        checkpoint.save(PathSeparator("musdb18", ["drums"], sample_rate=8000), tmp_path / "other.safetensors")
+        training = {"init_from": str(tmp_path / "other.safetensors")}
+    monkeypatch.setattr("hiersep.training.loop.make_dataset", None)
+    with pytest.raises(ConfigError):
+        train(experiment(**training), tmp_path / "exp")
+    assert not list((tmp_path / "exp").iterdir())
+
+
+def test_the_bar_ends_with_the_minutes_where_those_are_limited(monkeypatch):
+    timer = pl.callbacks.Timer(duration={"seconds": 1000})
+    monkeypatch.setattr(timer, "time_remaining", lambda: 20.0)
+    trainer = SimpleNamespace(
+        max_epochs=1000, num_training_batches=5, callbacks=[timer], is_global_zero=True,
+        fit_loop=SimpleNamespace(total_batch_idx=99),
+    )  # fmt: skip
+    bar = SimpleNamespace(n=100, initial=100, disable=False, total=0, format_dict={"elapsed": 10.0})
+    bar.update = lambda: setattr(bar, "n", bar.n + 30)
+    monkeypatch.setattr("hiersep.training.callbacks.tqdm", lambda **settings: bar)
+    progress = ShowProgress()
+    progress.on_train_start(trainer, None)
+    progress.on_train_batch_end(trainer, None, None, None, 0)
+    assert bar.total == 130 + 20 * 3  # at three batches a second
 
 
 @pytest.mark.parametrize(

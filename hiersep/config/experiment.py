@@ -72,6 +72,15 @@ class ExperimentConfig:
             f"false for the backbone {self.network.backbone}, as torch compiles no LSTM (but {', '.join(_COMPILED)})",
             self.training.compile,
         )
+        expect(
+            self.separator.kind != "tree" or self.network.constraint == "max",
+            "network.constraint",
+            "max for a tree, whose parents hold their children by themselves",
+            self.network.constraint,
+        )
+        bins = self.spectrum.n_fft // 2 + 1
+        expected = f"at most the {bins} bins of spectrum.n_fft {self.spectrum.n_fft}"
+        expect((self.network.num_bands or 0) <= bins, "network.num_bands", expected, self.network.num_bands)
         if self.training.devices != "auto":
             self.check_shares(self.training.devices * self.training.nodes)
 
@@ -82,11 +91,17 @@ class ExperimentConfig:
             processes: How many there are, over all machines.
 
         Raises:
-            ConfigError: If a batch, or an epoch, is no multiple of it.
+            ConfigError: If a batch, or an epoch, is no multiple of it, there are fewer clips to validate, or a stage
+                holds the trunk: DistributedDataParallel learns once which parameters have gradients.
         """
         expected = f"a multiple of the {processes} processes that train (training.devices times training.nodes)"
         for name, size in (("training.batch_size", self.training.batch_size), ("data.num_train", self.data.num_train)):
             expect(size % processes == 0, name, expected, size)
+        expected = f"a clip for each of {processes} processes"
+        expect(self.data.num_validation >= processes, "data.num_validation", expected, self.data.num_validation)
+        expected = f"true, as {processes} processes train together"
+        for stage in self.training.stages or ():
+            expect(stage.trunk or processes == 1, "training.stages: trunk", expected, stage.trunk)
 
     def to_dict(self) -> dict[str, Any]:
         """Sections as plain mappings."""

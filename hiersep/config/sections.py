@@ -110,6 +110,11 @@ class DataConfig(Section):
         for name in ("incoherent", "augment", "silent", "alone", "remove_fraction"):
             expect(0 <= (getattr(self, name) or 0) <= 1, f"data.{name}", "a share in [0, 1]", getattr(self, name))
         expect(0 <= self.gain_db <= 60, "data.gain_db", "0 to 60 dB", self.gain_db)
+        folders = 1 if isinstance(self.folder, str) else len(self.folder)
+        for name in ("weights", "splits"):
+            given = getattr(self, name)
+            expected = f"one for each of the {folders} in data.folder"
+            expect(not isinstance(given, list) or len(given) == folders, f"data.{name}", expected, given)
         for name in ("num_train", "num_validation"):
             expect(getattr(self, name) > 0, f"data.{name}", "a positive number of mixtures", getattr(self, name))
 

@@ -47,7 +47,7 @@ class TrainingConfig(Section):
         weight_decay: A step takes this, times the learning rate, off every weight, as a share of it (AdamW).
         schedule: ``plateau`` (the paper's) halves the learning rate when the validation loss stops falling; ``cosine``
             lets it fall to 0 over all epochs, for a training whose length is fixed beforehand.
-        patience: Epochs without a better validation loss before ``plateau`` halves.
+        patience: Epochs without a better validation loss that ``plateau`` lets pass; after one more it halves.
         reload: Go on from the best network when ``plateau`` halves, with Adam's moments begun anew.
         early_stop: Stop after so many epochs without a better validation loss; None: never.
         stages: Nodes learned one after the other; None: all at once.
@@ -57,7 +57,8 @@ class TrainingConfig(Section):
         compile: Compile the backbone by ``torch.compile``; ``tdconvnet`` and ``bandsplit`` only.
         init_from: Checkpoint whose weights are taken over as far as they fit; None: none.
         save_every: Steps between two saved states, from which an interrupted training goes on.
-        num_workers: Processes that make mixtures; 0 makes them in the training process.
+        num_workers: Processes that make the mixtures to learn from; 0 makes them in the training process, as the
+            clips of the validation always are.
         device: Lightning's accelerator: ``auto``, ``cpu``, ``gpu``, ``mps``.
         devices: GPUs, or processes on a CPU, of each machine; ``auto``: all GPUs.
         nodes: Machines.
@@ -101,7 +102,7 @@ class TrainingConfig(Section):
         expect(0 < percentile <= 100, "training.clip_percentile", "a percentile in (0, 100]", percentile)
         expect(self.ema is None or 0 < self.ema < 1, "training.ema", "a decay between 0 and 1", self.ema)
         expect(0 <= self.num_workers <= 256, "training.num_workers", "0 to 256 processes", self.num_workers)
-        expect(self.seed >= 0, "training.seed", "0 or more", self.seed)
+        expect(0 <= self.seed < 2**32, "training.seed", "a whole number in [0, 2^32)", self.seed)
         devices, nodes = self.devices, self.nodes
         expect(devices == "auto" or devices > 0, "training.devices", "auto, or a positive number", devices)
         expect(nodes > 0, "training.nodes", "a positive number", nodes)
@@ -116,6 +117,9 @@ class TrainingConfig(Section):
             expected = "null, as the schedule cosine ends with the epochs"
             expect(self.early_stop is None, "training.early_stop", expected, self.early_stop)
             expect(not self.reload, "training.reload", "false, as only the schedule plateau reloads", self.reload)
+        elif self.reload and self.early_stop is not None:
+            expected = f"more than training.patience, {self.patience}, or nothing is ever reloaded"
+            expect(self.early_stop > self.patience, "training.early_stop", expected, self.early_stop)
         if self.stages:
             expected = "null, as the stages say how long to train"
             expect(self.early_stop is None, "training.early_stop", expected, self.early_stop)

@@ -175,7 +175,7 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         self.hierarchy = Hierarchy.load(hierarchy)
         targets = _targets(self.hierarchy, target, query=query, salient=salient)
         self._depths = _depths(self.hierarchy, levels, query=query)
-        self.nodes = _level_names(self.hierarchy, self._depths) if query else target_nodes(self.hierarchy, target)
+        self.nodes = node_axis(self.hierarchy, target, query=query, levels=levels)
         self.split, self.duration, self.seed, self._channels = split, duration, seed, channels
         self.catalogs = tuple(
             open_dataset(place, sample_rate=sample_rate, jobs=jobs, splits=table, strict=strict)
@@ -287,6 +287,23 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         return item if mixed.query is None else {**item, "query": torch.from_numpy(mixed.query)}
 
 
+def node_axis(
+    hierarchy: Hierarchy,
+    target: str | Sequence[str] | None = None,
+    *,
+    query: bool = False,
+    levels: Sequence[str] | None = None,
+) -> tuple[str, ...]:
+    """Name what stands on the node axis of a data set of these options: nodes, or levels where it brings queries.
+
+    Raises:
+        ConfigError: If levels are named that queries cannot lead to, or without queries.
+        HierarchyError: If a node or a level is not in the hierarchy, or is its root.
+    """
+    depths = _depths(hierarchy, levels, query=query)
+    return tuple(hierarchy.levels[depth] for depth in depths) if query else target_nodes(hierarchy, target)
+
+
 def target_nodes(hierarchy: Hierarchy, target: str | Sequence[str] | None) -> tuple[str, ...]:
     """Name the nodes of the node axis, coarse to fine, in the hierarchy's order.
 
@@ -326,10 +343,6 @@ def _depths(hierarchy: Hierarchy, levels: Sequence[str] | None, *, query: bool) 
     depths = sorted({hierarchy.depth_of(level) for level in (hierarchy.levels[1:] if levels is None else levels)})
     expect(bool(depths) and 0 not in depths, "levels", "one or more levels below the root, the mixture", levels)
     return depths
-
-
-def _level_names(hierarchy: Hierarchy, depths: Sequence[int]) -> tuple[str, ...]:
-    return tuple(hierarchy.levels[depth] for depth in depths)
 
 
 def _folders(folder: Place | Sequence[Place]) -> list[Place]:

@@ -174,20 +174,31 @@ class LearningCurve(pl.Callback):
 
 
 class ShowProgress(pl.Callback):
-    """One bar over all batches of the training, with the time left and the losses."""
+    """One bar over all batches of the training, with the time left and the losses.
+
+    Where the minutes are limited the bar ends with them, as far as the pace so far tells.
+    """
 
     def __init__(self) -> None:
         self._bar: Any = None
+        self._batches = 0
+        self._timer: pl.callbacks.Timer | None = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Open the bar, where an earlier run left off."""
-        total, done = trainer.max_epochs * trainer.num_training_batches, trainer.fit_loop.total_batch_idx + 1
+        self._batches = trainer.max_epochs * trainer.num_training_batches
+        self._timer = next((one for one in trainer.callbacks if isinstance(one, pl.callbacks.Timer)), None)
+        done = trainer.fit_loop.total_batch_idx + 1
         hidden = None if trainer.is_global_zero else True  # None: unless this is a terminal
-        self._bar = tqdm(total=total, initial=done, desc="Training", unit="batch", disable=hidden)
+        self._bar = tqdm(total=self._batches, initial=done, desc="Training", unit="batch", disable=hidden)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Advance."""
         self._bar.update()
+        left = None if self._timer is None else self._timer.time_remaining()
+        if left is not None and not self._bar.disable:
+            pace = (self._bar.n - self._bar.initial) / max(self._bar.format_dict["elapsed"], 1e-3)  # batches a second
+            self._bar.total = min(self._batches, self._bar.n + round(left * pace))
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Show the validation loss."""

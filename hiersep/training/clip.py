@@ -38,7 +38,7 @@ class AutoClip(pl.Callback):
         """Measure the norm, remember it, and clip."""
         parameters = [p for p in pl_module.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        self.norm = float(norm)  # the one time in a step that a GPU is waited for
+        self.norm = float(norm)  # waits for a GPU
         if not math.isfinite(self.norm):
             # One broken batch must neither move the weights nor enter the history.
             for parameter in parameters:

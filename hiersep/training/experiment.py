@@ -2,7 +2,8 @@
 
 The folder holds
 
-- ``conf.yml`` the resolved configuration, ``environment.json`` commit, versions and machine;
+- ``conf.yml`` the resolved configuration, ``environment.json`` commit, versions and machine, and those that a resumed
+  training went on with;
 - ``best.safetensors`` the network with the lowest validation loss, a checkpoint to share;
 - ``last.ckpt`` the training state, to go on from; ``metrics.csv`` the losses per epoch;
 - ``tensorboard`` curves, pictures and sound for TensorBoard;
@@ -13,7 +14,10 @@ Nothing heavy is imported before there is something to train, so that finding an
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -23,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiersep.config import as_yaml, load_experiment
 from hiersep.errors import ConfigError
-from hiersep.files import git_commit, write_json, write_text
+from hiersep.files import git_commit, lock_folder, sweep, write_json, write_text
 from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME, SUMMARY_NAME, TENSORBOARD_NAME
 from hiersep.training.processes import is_first
 
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
     from hiersep.config import ExperimentConfig
 
 _PATIENCE_S = 60
+_CONF = "conf.yml"
+_MADE = (STATE_NAME, CHECKPOINT_NAME, CURVE_NAME, SUMMARY_NAME)
 
 
 def train(config: ExperimentConfig, exp_dir: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -48,61 +54,78 @@ def train(config: ExperimentConfig, exp_dir: str | os.PathLike[str], *, overwrit
         CheckpointError: If the training state, or the checkpoint to begin with, cannot be read.
         ConfigError: If the folder holds a training of another configuration and `overwrite` is not set, or the
             configuration cannot be trained.
-        DataError: If the data cannot be used.
+        DataError: If the data cannot be used, or another training is at work in the folder.
         HierarchyError: If the hierarchy or a node is not known.
-        KeyboardInterrupt: If the training was interrupted; its state is saved.
+        KeyboardInterrupt: If the training was interrupted, by Ctrl-C or SIGTERM; its state is saved.
     """
     exp_dir = Path(exp_dir)
-    first = is_first(config.training)
-    if _claim(exp_dir, config, overwrite) if first else _follow(exp_dir, config):
+    if _is_over(exp_dir, config):
         return exp_dir / CHECKPOINT_NAME
-    from hiersep.training.loop import fit
+    first = is_first(config.training)
+    with lock_folder(exp_dir) if first else contextlib.nullcontext():
+        resumed = _is_begun(exp_dir, config)
+        if not resumed:
+            _refuse_to_begin(exp_dir, config, overwrite)
+        from hiersep.training.loop import fit
 
-    started = time.monotonic()
-    summary = fit(config, exp_dir)
-    if summary["validation_loss"] is None:
-        raise ConfigError(
-            f"{exp_dir}: the validation loss was never a finite number, so there is no network to keep; "
-            "lower training.learning_rate"
-        )
-    if first:
-        write_json(exp_dir / SUMMARY_NAME, {**summary, "seconds": round(time.monotonic() - started, 1)})
+        claim = functools.partial(_claim if first else _follow, exp_dir, config)
+        summary = fit(config, exp_dir, resumed=resumed, claim=claim)
+        if summary["validation_loss"] is None:
+            raise ConfigError(
+                f"{exp_dir}: the validation loss was never a finite number, so there is no network to keep; "
+                "lower training.learning_rate"
+            )
+        if first:
+            write_json(exp_dir / SUMMARY_NAME, summary)
     return exp_dir / CHECKPOINT_NAME
 
 
-def _claim(exp_dir: Path, config: ExperimentConfig, overwrite: bool) -> bool:
-    """Claim the folder for this configuration; say whether its training is over already."""
-    conf = exp_dir / "conf.yml"
-    made = [exp_dir / name for name in (STATE_NAME, CHECKPOINT_NAME, CURVE_NAME, SUMMARY_NAME)]
-    same = conf.exists() and _holds(conf, config)
-    over = same and (exp_dir / SUMMARY_NAME).exists()
-    if over and (exp_dir / CHECKPOINT_NAME).exists():
-        return True
-    if not same and not overwrite and any(path.exists() for path in made):
+def _is_over(exp_dir: Path, config: ExperimentConfig) -> bool:
+    """Say whether this training is over, and its result still there."""
+    return all((exp_dir / name).exists() for name in (SUMMARY_NAME, CHECKPOINT_NAME)) and _holds(exp_dir, config)
+
+
+def _is_begun(exp_dir: Path, config: ExperimentConfig) -> bool:
+    """Say whether there is a state of this training to go on from; one that is over, its result lost, begins anew."""
+    return _holds(exp_dir, config) and (exp_dir / STATE_NAME).exists() and not os.path.lexists(exp_dir / SUMMARY_NAME)
+
+
+def _refuse_to_begin(exp_dir: Path, config: ExperimentConfig, overwrite: bool) -> None:
+    """Refuse to remove what is not meant to be."""
+    if not _holds(exp_dir, config) and not overwrite and any((exp_dir / name).exists() for name in _MADE):
         raise ConfigError(
             f"{exp_dir}: holds a training of another configuration (see its conf.yml); choose another folder, or "
             "say --overwrite"
         )
-    if over or not same:  # over, but its result is lost; or another training's
-        for path in filter(Path.exists, made):
-            path.unlink()
+    source = config.training.init_from
+    if source is not None and Path(source).resolve().parent == exp_dir.resolve():
+        raise ConfigError(
+            f"training.init_from: expected a checkpoint of another folder, got {source}, which this training would "
+            "replace; choose another folder for it"
+        )
+
+
+def _claim(exp_dir: Path, config: ExperimentConfig) -> None:
+    """Make the folder this training's: all has been checked, and the work begins."""
+    sweep(exp_dir)
+    resumed = _is_begun(exp_dir, config)
+    if not resumed:
+        for name in _MADE:
+            (exp_dir / name).unlink(missing_ok=True)
         shutil.rmtree(exp_dir / TENSORBOARD_NAME, ignore_errors=True)
-    write_text(conf, as_yaml(config))
-    write_json(exp_dir / "environment.json", _environment())
-    return False
+        write_text(exp_dir / _CONF, as_yaml(config))
+    _write_environment(exp_dir / "environment.json", resumed=resumed)
 
 
-def _follow(exp_dir: Path, config: ExperimentConfig) -> bool:
-    """Wait until the first process has claimed the folder; say whether its training is over already.
+def _follow(exp_dir: Path, config: ExperimentConfig) -> None:
+    """Wait until the first process has claimed the folder.
 
     torchrun and SLURM start all at once. What another training left is gone before the configuration is written.
     """
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
-        if _holds(exp_dir / "conf.yml", config):  # from here on, what lies here is this training's
-            over = (exp_dir / SUMMARY_NAME).exists()
-            if not over or (exp_dir / CHECKPOINT_NAME).exists():
-                return over
+        if _holds(exp_dir, config) and not (exp_dir / SUMMARY_NAME).exists():
+            return  # from here on, what lies here is this training's
         time.sleep(0.1)
     raise ConfigError(
         f"{exp_dir}: expected the first process to begin the training here within {_PATIENCE_S} s; see what it says, "
@@ -110,12 +133,24 @@ def _follow(exp_dir: Path, config: ExperimentConfig) -> bool:
     )
 
 
-def _holds(conf: Path, config: ExperimentConfig) -> bool:
-    """Say whether a file says the same; settings that it does not know yet had their defaults when it was written."""
+def _holds(exp_dir: Path, config: ExperimentConfig) -> bool:
+    """Say whether the folder is this configuration's; settings that its file does not know yet had their defaults."""
     try:
-        return load_experiment(conf) == config
+        return load_experiment(exp_dir / _CONF) == config
     except ConfigError:
         return False
+
+
+def _write_environment(path: Path, *, resumed: bool) -> None:
+    """Say where the training runs; of one that goes on elsewhere, or by another commit, all places in turn."""
+    here = _environment()
+    if resumed and path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        later = before.pop("resumed", [])
+        if here != [before, *later][-1]:
+            later.append(here)
+        here = {**before, "resumed": later} if later else before
+    write_json(path, here)
 
 
 def _environment() -> dict[str, Any]:

@@ -13,10 +13,11 @@ import torch
 from tqdm import tqdm
 
 from hiersep.compat import pytorch_lightning as pl
+from hiersep.data.dataset import node_axis
 from hiersep.errors import ConfigError
 from hiersep.files import git_commit
+from hiersep.hierarchy import Hierarchy
 from hiersep.losses import LOSSES
-from hiersep.models import checkpoint
 from hiersep.models.factory import make_separator
 from hiersep.models.transfer import take_over
 from hiersep.training.callbacks import KeepBest, LearningCurve, LowerRate, SeedBatches, ShowProgress, StopEarly
@@ -25,11 +26,13 @@ from hiersep.training.data import make_dataset, make_loader, make_validation_loa
 from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME
 from hiersep.training.processes import Share, check_started, is_first, placement
 from hiersep.training.stages import Stages, held_outputs
-from hiersep.training.state import Interruption, SaveState, check_state
+from hiersep.training.state import Interruption, Progress, SaveState, check_state
 from hiersep.training.system import SeparationSystem
 from hiersep.training.tensorboard import Logger, ShowInTensorBoard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hiersep.config import ExperimentConfig, TrainingConfig
     from hiersep.models.separator import MaskingSeparator
     from hiersep.training.stages import Forgetful
@@ -37,27 +40,34 @@ if TYPE_CHECKING:
 _Misconfiguration = pl.utilities.exceptions.MisconfigurationException  # type: ignore[attr-defined]  # no __all__ there
 
 
-def fit(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
-    """Train until the epochs or the minutes are over, from the folder's training state where there is one.
+def fit(config: ExperimentConfig, exp_dir: Path, *, resumed: bool, claim: Callable[[], None]) -> dict[str, Any]:
+    """Train until the epochs or the minutes are over.
+
+    Args:
+        config: The experiment.
+        exp_dir: Its folder.
+        resumed: Whether to go on from the folder's training state.
+        claim: Called when all has been checked and the data is open, before anything is written.
 
     Returns:
-        Steps, epochs and the lowest validation loss.
+        Steps, epochs, the lowest validation loss, and the seconds that all sessions took.
 
     Raises:
         CheckpointError: If the training state, or the checkpoint to begin with, cannot be read.
-        ConfigError: If the network has no node of a stage's, or what compiles it is not there.
+        ConfigError: If the network has no node of a stage's, or the machine lacks what is asked for.
         KeyboardInterrupt: If the training was interrupted; its state is saved.
         DataError: If the data cannot be used.
         HierarchyError: If the hierarchy or a node is not known.
     """
-    settings = config.training
-    state = exp_dir / STATE_NAME
-    steps_done = _check(settings, state)
+    settings, state = config.training, exp_dir / STATE_NAME
     pl.seed_everything(settings.seed, verbose=False)
+    _check_machine(config)
+    model = _make_network(config)
+    before = check_state(state, model) if resumed else Progress()
+    _prepare(model, settings, resumed=resumed)
     training_set = make_dataset(config, "train", config.data.num_train)
     validation_set = make_dataset(config, "validation", config.data.num_validation)
-    model = make_separator(config, training_set.hierarchy, training_set.nodes)
-    _prepare(model, settings, resumed=state.exists())
+    claim()
     # Without decay this is the paper's Adam.
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=settings.weight_decay
@@ -66,11 +76,9 @@ def fit(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
     callbacks = _callbacks(settings, exp_dir, optimizer, keep_best)
     if settings.tensorboard:
         callbacks.append(ShowInTensorBoard(validation_set[0]))
-    save_state = SaveState(state, settings.save_every, interruption)
-    logger = Logger(exp_dir, steps_done) if settings.tensorboard else False
-    trainer = _trainer(settings, [*callbacks, save_state], logger)
-    check_started(trainer.num_devices * trainer.num_nodes)
-    config.check_shares(trainer.world_size)
+    save_state = SaveState(state, settings.save_every, interruption, before)
+    logger = Logger(exp_dir, before.steps) if settings.tensorboard else False
+    trainer = _trainer(settings, callbacks=[*callbacks, save_state], logger=logger, default_root_dir=exp_dir)
     share = Share(trainer.global_rank, trainer.world_size)
     loader = make_loader(training_set, settings.batch_size, settings.num_workers, share)
     steps = settings.max_epochs * math.ceil(len(loader) / settings.accumulate)
@@ -86,24 +94,38 @@ def fit(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
     )
     with interruption.listening():
         try:
-            trainer.fit(system, ckpt_path=state if state.exists() else None, weights_only=True)
+            trainer.fit(system, ckpt_path=state if resumed else None, weights_only=True)
         except SystemExit:
             if not trainer.interrupted:
                 raise
             raise KeyboardInterrupt from None  # Lightning makes Ctrl-C an exit
-    return {"steps": trainer.global_step, "epochs": trainer.current_epoch, "validation_loss": keep_best.best}
+    return {
+        "steps": trainer.global_step,
+        "epochs": trainer.current_epoch,
+        "validation_loss": keep_best.best,
+        "seconds": round(save_state.seconds, 1),
+    }
 
 
-def _check(settings: TrainingConfig, state: Path) -> int:
-    """Find before any work starts what would end it; give the steps that are done."""
-    if settings.init_from is not None and not state.exists():
-        checkpoint.describe(settings.init_from)
+def _check_machine(config: ExperimentConfig) -> None:
+    """Find before any work starts what the machine lacks for it."""
+    settings = config.training
     compiler = os.environ.get("CXX", "g++")
     if settings.compile and shutil.which(compiler) is None:
         raise ConfigError(
             f"training.compile: expected a C++ compiler, found no {compiler}; install one, or name it in CXX"
         )
-    return check_state(state)
+    trainer = _trainer(settings, logger=False)
+    processes = trainer.num_devices * trainer.num_nodes
+    check_started(processes)
+    config.check_shares(processes)
+
+
+def _make_network(config: ExperimentConfig) -> MaskingSeparator:
+    """Make the network; what it estimates follows from the hierarchy, and needs no data."""
+    hierarchy, is_query = Hierarchy.load(config.data.hierarchy), config.separator.kind == "query"
+    nodes = node_axis(hierarchy, config.data.target, query=is_query, levels=config.separator.levels)
+    return make_separator(config, hierarchy, nodes)
 
 
 def _prepare(model: MaskingSeparator, settings: TrainingConfig, *, resumed: bool) -> None:
@@ -156,23 +178,26 @@ def _callbacks(
     return [*callbacks, clip, ShowProgress()]
 
 
-def _trainer(settings: TrainingConfig, callbacks: list[pl.Callback], logger: Any) -> pl.Trainer:
+def _trainer(settings: TrainingConfig, **options: Any) -> pl.Trainer:
     try:
-        return pl.Trainer(
+        trainer = pl.Trainer(
             **placement(settings),
             precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
             max_epochs=settings.max_epochs,
             max_time=timedelta(minutes=settings.max_minutes) if settings.max_minutes else None,
             accumulate_grad_batches=settings.accumulate,
-            callbacks=callbacks,
-            logger=logger,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            **options,
         )
     except _Misconfiguration as error:
         raise ConfigError(
             f"training.device, training.devices: expected what this machine has, got {settings.device}, "
             f"{settings.devices}: {' '.join(str(error).split())}"
         ) from error
+    environment = trainer._accelerator_connector.cluster_environment  # no public way leads there
+    if hasattr(environment, "auto_requeue"):  # SLURM's: a requeued job would write, and read, a state beside ours
+        environment.auto_requeue = False
+    return trainer

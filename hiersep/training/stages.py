@@ -78,9 +78,6 @@ class Stages(pl.Callback):
         stages: In their order.
         best: Where the best network of a stage lies when the next one begins.
         forgetful: What begins anew with every stage.
-
-    Raises:
-        ConfigError: If several processes train, and a stage holds the trunk.
     """
 
     def __init__(self, stages: Sequence[StageConfig], best: Path, forgetful: Sequence[Forgetful]):
@@ -88,13 +85,6 @@ class Stages(pl.Callback):
         # The epochs that the stages begin with; the last one has no end.
         self._starts = list(itertools.accumulate((stage.epochs or 0 for stage in stages[:-1]), initial=0))
         self._held: HeldRows | None = None
-
-    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """Refuse what would go wrong: DistributedDataParallel learns once which parameters have gradients."""
-        if trainer.world_size > 1 and not all(stage.trunk for stage in self._stages):
-            raise ConfigError(
-                f"training.stages: trunk: expected true, as {trainer.world_size} processes train together; got false"
-            )
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Hold what the stage holds that this epoch is in."""

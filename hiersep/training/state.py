@@ -8,10 +8,12 @@ read with ``weights_only``: it cannot run code.
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -24,8 +26,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FORMAT = 2
-_KEY = "hiersep"
+    from hiersep.models.separator import MaskingSeparator
+
+FORMAT = 3
+_KEY, _NETWORK, _SECONDS = "hiersep", "network", "seconds"
+_PARTS = ("callbacks", "loops", "optimizer_states", "state_dict")  # Lightning's, without which nothing goes on
+
+
+class Progress(NamedTuple):
+    """How far a training is.
+
+    Attributes:
+        steps: That are done.
+        seconds: That it took, in all sessions.
+    """
+
+    steps: int = 0
+    seconds: float = 0.0
 
 
 class Interruption:
@@ -66,11 +83,19 @@ class SaveState(pl.Callback):
     Args:
         path: Where to.
         every: Steps between two states.
-        interruption: Asked after every step, and at the end of every epoch.
+        interruption: Asked after every step, and at the end of every epoch; so is whether SIGTERM came, by which
+            SLURM and docker end a job.
+        before: How far earlier sessions came.
     """
 
-    def __init__(self, path: Path, every: int, interruption: Interruption):
+    def __init__(self, path: Path, every: int, interruption: Interruption, before: Progress):
         self._path, self._every, self._interruption = path, every, interruption
+        self._started = time.monotonic() - before.seconds
+
+    @property
+    def seconds(self) -> float:
+        """How long the training has taken, in all sessions."""
+        return time.monotonic() - self._started
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Save, but not with gradients half accumulated, nor after the last batch.
@@ -93,12 +118,15 @@ class SaveState(pl.Callback):
             raise KeyboardInterrupt
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Say in which form the state is."""
+        """Say in which form the state is, of which network, and how long it took."""
         checkpoint[_KEY] = FORMAT
+        checkpoint[_NETWORK] = identity(pl_module.model)
+        checkpoint[_SECONDS] = self.seconds
 
     def _is_interrupted(self, trainer: Any) -> bool:
         """Ask all processes, so that none waits for one that has stopped."""
-        return bool(trainer.strategy.reduce_boolean_decision(self._interruption.wanted, all=False))
+        wanted = self._interruption.wanted or trainer.received_sigterm
+        return bool(trainer.strategy.reduce_boolean_decision(wanted, all=False))
 
     def _save(self, trainer: Any) -> None:
         writer = atomic_path(self._path) if trainer.is_global_zero else contextlib.nullcontext(self._path)
@@ -106,23 +134,27 @@ class SaveState(pl.Callback):
             trainer.save_checkpoint(temporary)  # by all processes; the first writes
 
 
-def check_state(path: Path) -> int:
-    """Find a training state broken before Lightning does, which would speak of pickles.
+def identity(model: MaskingSeparator) -> str:
+    """Name a network by all that makes it, its hierarchy and nodes included."""
+    return json.dumps([type(model).__name__, model.get_model_args()])  # siblings stand in their order
+
+
+def check_state(path: Path, model: MaskingSeparator) -> Progress:
+    """Find a training state broken, or another network's, before Lightning does, which would speak of pickles.
 
     Args:
-        path: Where it lies, if there is one.
-
-    Returns:
-        Steps that are done in it; 0 where there is none.
+        path: Where it lies.
+        model: What shall go on.
 
     Raises:
-        CheckpointError: If it is no training state, or one of another version.
+        CheckpointError: If it is no training state, one of another version, or of another network.
     """
-    if not path.exists():
-        return 0
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        number, steps = content.get(_KEY, 1), int(content["global_step"])
+        number = content.get(_KEY, 1)
+        progress = Progress(int(content["global_step"]), float(content.get(_SECONDS, 0)))
+        if number == FORMAT and not all(part in content for part in (_NETWORK, *_PARTS)):
+            raise ValueError("half of it is missing")
     except Exception as error:  # torch has many ways to say that a file is broken
         raise CheckpointError(
             f"{path}: expected a training state to go on from, got something else or half of one; delete it to start "
@@ -133,4 +165,9 @@ def check_state(path: Path) -> int:
             f"{path}: expected a training state of format {FORMAT}, got {number}, which another version of hiersep "
             "wrote; end the training with that, or delete the file to start anew"
         )
-    return steps
+    if content[_NETWORK] != identity(model):
+        raise CheckpointError(
+            f"{path}: expected the state of the network that the configuration describes, got another's: the "
+            "hierarchy's file has changed since; restore it, or delete the state to start anew"
+        )
+    return progress

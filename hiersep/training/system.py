@@ -71,11 +71,13 @@ class SeparationSystem(asteroid.engine.System):
         """Separate a batch and return the mean loss over the nodes that count."""
         model, known = self.model if train else self.kept, batch["known"]
         separation = model.separate_batch(batch["mix"], model.condition_of(batch))
-        counted = known & ~is_silent(batch["sources"], batch["mix"]) if self._skip_silent else known
-        values = self._losses(separation, batch["sources"], counted)  # (batch, node)
+        # What is not known may be anything; a loss that is not finite has a gradient that is none, left out or not.
+        sources = torch.where(known[:, :, None, None], batch["sources"], 0.0)
+        counted = known & ~is_silent(sources, batch["mix"]) if self._skip_silent else known
+        values = self._losses(separation, sources, counted)  # (batch, node)
         self._means["loss" if train else "val_loss"].add(values, counted)
         if not train:
-            scores = score_batch(separation.waveforms(), batch["sources"], batch["mix"], known=known)
+            scores = score_batch(separation.waveforms(), sources, batch["mix"], known=known)
             self._means["val_si_sdri"].add(scores.si_sdri, scores.scored)
         return mean_over_known(values[:, self._learned], counted[:, self._learned])
 

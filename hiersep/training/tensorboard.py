@@ -72,9 +72,11 @@ class ShowInTensorBoard(pl.Callback):
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
         if not stepped or _last_step(trainer) % _STEPS:
             return
+        # Lightning gives each process's own, divided by the batches of a step.
+        loss = trainer.strategy.reduce(outputs["loss"] * trainer.accumulate_grad_batches, reduce_op="mean")
         clip = next(callback for callback in trainer.callbacks if isinstance(callback, AutoClip))
         values = {
-            "loss": float(outputs["loss"]),
+            "loss": float(loss),
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
             "gradient_norm": clip.norm,
             "clip_limit": clip.limit,
