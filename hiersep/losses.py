@@ -154,7 +154,8 @@ def mean_over_known(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     value is its loss. All processes must call this equally often.
 
     Args:
-        values: Loss per item and node.
+        values: Loss per item and node. Where it is not finite, the gradient of what it was computed from may be NaN,
+            known or not: 0 times infinity.
         known: Where the reference is ground truth. A node known nowhere in the batch counts as 0.
 
     Shape:

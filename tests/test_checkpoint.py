@@ -332,7 +332,7 @@ def test_a_malicious_training_state_executes_nothing(tmp_path, container):
     trace = tmp_path / "executed"
     write_malice(tmp_path / "last.ckpt", trace, container)
     with pytest.raises(CheckpointError, match=r"last\.ckpt: expected a training state"):
-        fit(ExperimentConfig(), tmp_path)
+        fit(ExperimentConfig(), tmp_path, resumed=True, claim=list)
     assert not trace.exists()
 
 

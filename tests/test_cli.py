@@ -221,7 +221,7 @@ def test_a_missing_configuration_an_empty_data_set_and_an_unwritable_folder_are_
     (tmp_path / "empty").mkdir()
     empty = ["--data.folder", tmp_path / "empty"]
     fails(run("train", conf, "--exp-dir", tmp_path / "exp", *empty), 2, tmp_path / "empty", "the folder is empty")
-    fails(run("train", conf, "--exp-dir", in_the_way), 2, in_the_way, "cannot write here")
+    fails(run("train", conf, "--exp-dir", in_the_way), 2, in_the_way, "cannot be made a folder")
 
 
 def test_ctrl_c_is_one_line_and_exit_code_130(conf, tmp_path, monkeypatch):

@@ -278,7 +278,8 @@ def test_the_mean_is_over_known_items_per_node_and_then_over_all_nodes(drawn):
     assert mean.item() == pytest.approx(total / values.shape[1], abs=1e-4)
 
 
-def test_a_broken_value_that_is_not_known_spoils_nothing():
+def test_a_broken_value_that_is_not_known_does_not_enter_the_mean():
+    # What it was computed from may have a gradient of NaN all the same (0 times infinity): training zeroes it first.
     values = torch.tensor([[1.0, torch.nan]], requires_grad=True)
     mean = mean_over_known(values, torch.tensor([[True, False]]))
     mean.backward()

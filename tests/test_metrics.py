@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hiersep.compat import nussl
-from hiersep.metrics import BatchScores, improvement, relative_level_db, rms_db, score_batch, score_track, si_sdr, snr
+from hiersep.metrics import (
+    BatchScores,
+    improvement,
+    is_silent,
+    relative_level_db,
+    rms_db,
+    score_batch,
+    score_track,
+    si_sdr,
+    snr,
+)
 
 
 def waves(samples):
@@ -94,6 +104,21 @@ def test_a_silent_reference_has_no_score_and_spoils_no_other():
     assert snr(estimates, references).isnan().tolist() == [False, True, True]
 
 
+@pytest.mark.parametrize("seconds", [0.1, 10])
+@pytest.mark.parametrize("offset", [0.05, 0.1, 0.7])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_mere_offset_has_no_score_however_long_and_is_silent_in_a_batch(seconds, offset, channels):
+    rest = waves(noise(seconds, channels=channels))[None]
+    references = torch.full((1, 1, *rest.shape[1:]), offset)
+    references[..., -1, :] *= -1
+    for metric in (si_sdr, snr):
+        assert metric(references + 0.1 * rest, references).isnan().all()
+    counts = score_batch(references + 0.1 * rest, references, rest + references[:, 0]).counts()
+    assert {name: count.item() for name, count in counts.items()} == {"scored": 0, "silent": 1, "all_target": 0}
+    heard = references + waves(tone(seconds, db=-90, channels=channels))  # is no mere offset
+    assert si_sdr(heard, heard) > 60
+
+
 def test_a_silent_estimate_scores_worse_than_any_other():
     # 0/0 must not become 0 dB: that would lift whoever gives up above every mixture with a negative score.
     reference = waves(tone(0.1))
@@ -153,6 +178,15 @@ def test_the_level_of_an_output_is_relative_to_its_own_mixture():
     )
 
 
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+def test_what_is_not_finite_is_not_silent_and_silence_in_silence_is(broken):
+    signals = waves(np.stack([tone(0.1), tone(0.1, db=-81), 0 * tone(0.1), 0 * tone(0.1)]))
+    signals[3, 0, 50] = broken
+    for mixture, expected in ((tone(0.1), [False, True, True, False]), (0 * tone(0.1), [False, False, True, False])):
+        assert is_silent(signals, waves(mixture)).tolist() == expected
+    assert not is_silent(signals, waves(torch.nan * tone(0.1))).any()
+
+
 # --- a batch, and what is apart
 
 
@@ -207,6 +241,15 @@ def test_a_broken_estimate_is_not_left_out_of_the_mean(clips):
     means = score_batch(estimates * torch.tensor([torch.nan, 1, 1]).view(3, 1, 1, 1), references, mixture).means()
     assert means["si_sdr"].isnan().all()
     assert means["silent_level"].isfinite().all()
+
+
+def test_a_broken_reference_or_mixture_does_not_count_as_silence(clips):
+    estimates, references, mixture = clips
+    broken = torch.tensor([torch.nan, 1, 1])
+    for spoilt in ((references * broken.view(3, 1, 1, 1), mixture), (references, mixture * broken.view(3, 1, 1))):
+        scores = score_batch(estimates, *spoilt)
+        assert scores.silent.flatten().tolist() == [False, True, False]
+        assert scores.means()["si_sdri"].isnan().all()
 
 
 @pytest.mark.parametrize(("rest_db", "kind"), [(-49, "scored"), (-51, "all_target")])

@@ -126,7 +126,9 @@ def gaps(model, batch):
             for waveforms in (separation.waveforms(), separation._replace(masks=masks).waveforms())
         )
     found = dict(zip(model.nodes, (oracle.means()["si_sdr"] - network.means()["si_sdr"]).tolist(), strict=True))
-    return {node: gap for node, gap in found.items() if not math.isnan(gap)}
+    scored = dict(zip(model.nodes, oracle.counts()["scored"].tolist(), strict=True))
+    assert all(math.isnan(gap) == (scored[node] == 0) for node, gap in found.items())  # nothing else is left out
+    return {node: gap for node, gap in found.items() if scored[node]}
 
 
 def hold(model, batch, within_db=WITHIN_DB, **training):
@@ -135,7 +137,7 @@ def hold(model, batch, within_db=WITHIN_DB, **training):
     overfit(model, batch, **training)
     after = gaps(model, batch)
     print({node: round(gap, 2) for node, gap in after.items()})
-    assert len(after) >= 0.75 * len(model.nodes)
+    assert len(after) >= 0.75 * len(model.nodes)  # of a tree some are silent in all four clips
     assert min(before.values()) > within_db  # it did not stand there from the start
     assert max(after.values()) < within_db, after
 

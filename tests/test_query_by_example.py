@@ -1,5 +1,8 @@
 """Separating by example: nussl's separation object for a network that is asked by a query."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +16,7 @@ from hiersep.models.anchors import Anchor
 from hiersep.models.query import average_anchors
 from hiersep.separation import Segmenting, separate, write_estimates
 
+FIXTURES = Path(__file__).parent / "fixtures"
 RATE = 8000
 SPECTRUM = {"n_fft": 256, "hop_length": 128}
 SIZES = {"hidden_size": 4, "num_layers": 1}
@@ -97,14 +101,28 @@ def test_a_query_may_be_a_file_several_or_an_anchor_made_before(tmp_path, mixtur
         np.testing.assert_allclose(arrays(again()), arrays(both()), atol=1e-6)
 
 
+def test_an_anchor_in_another_precision_is_brought_to_that_of_the_weights(mixture, example):
+    by_example = QueryByExampleSeparator(mixture, example, model=model)
+    again = QueryByExampleSeparator(mixture, by_example.anchor.double(), model=model)
+    assert again.anchor.dtype == torch.float32
+    np.testing.assert_allclose(arrays(again()), arrays(by_example()), atol=1e-6)
+    stored = Anchor.of(model, [example.audio_data])
+    again = QueryByExampleSeparator(mixture, replace(stored, vector=stored.vector.double()), model=model)
+    assert again.anchor.dtype == torch.float32
+
+
 @pytest.mark.parametrize("rate", [16000, 22050, 44100])
-def test_a_query_of_another_rate_leads_to_nearly_the_same_anchor(mixture, example, rate):
-    other = signal(tone(0.8, hz=300, rate=rate), rate)
-    one, two = (QueryByExampleSeparator(mixture, query, model=model).anchor for query in (example, other))
-    assert float((one * two).sum()) > 0.999
+def test_a_query_of_another_rate_leads_a_trained_network_to_nearly_the_same_anchor(mixture, rate):
+    trained = checkpoint.from_pretrained(FIXTURES / "query.safetensors")
+
+    def note(rate):
+        return signal(sum(tone(0.8, hz=300 * k, db=-20 - 6 * k, rate=rate) for k in range(1, 6)), rate)
+
+    one, two = (QueryByExampleSeparator(mixture, note(r), model=trained).anchor for r in (RATE, rate))
+    assert float((one * two).sum()) > 0.99
     with torch.no_grad():
-        as_it_is = model.embed(torch.from_numpy(other.audio_data[None]).float())
-    assert float((one * as_it_is).sum()) < 0.999  # were it not resampled
+        as_it_is = trained.embed(torch.from_numpy(note(rate).audio_data[None]).float())
+    assert float((one * as_it_is).sum()) < 0.9  # were it not resampled
 
 
 def test_the_model_may_be_a_checkpoint_and_levels_chosen(tmp_path, mixture, example):
@@ -166,6 +184,17 @@ def test_each_separator_names_the_other_where_the_network_is_of_its_kind(mixture
     assert wrong.endswith("use HierarchicalSeparator(mix, model=...)")
 
 
+@pytest.mark.parametrize("several", [[], [model, model], {"path": model}, None], ids=["none", "list", "dict", "None"])
+def test_a_model_that_is_no_network_is_refused(mixture, example, several):
+    for call in (
+        lambda: HierarchicalSeparator(mixture, several),
+        lambda: QueryByExampleSeparator(mixture, example, model=several),
+    ):
+        wrong = refusal(ConfigError, call)
+        assert wrong.startswith("model: expected one network, or a checkpoint's path or name, got ")
+        assert f"got {type(several).__name__}; " in wrong
+
+
 def test_arrays_and_files_want_an_anchor_where_the_network_needs_one(tmp_path):
     path = PathSeparator("slakh34", ["guitar"], sample_rate=RATE, spectrum=SPECTRUM, network=SIZES)
     samples = noise(0.2, rate=RATE)
@@ -195,9 +224,25 @@ def test_a_query_of_silence_is_named(tmp_path, mixture, example, number):
         (None, ConfigError, "query 1: expected an AudioSignal or the path of an audio file, got NoneType"),
         (np.zeros((1, 900)), ConfigError, "got ndarray"),
         (torch.zeros(1, 900), ConfigError, r"expected an anchor, \(1, 20\), got a tensor \(1, 900\)"),
+        (torch.zeros(1, 20), ConfigError, r"^query: expected an anchor, 20 finite numbers of unit length, got"),
+        (torch.ones(1, 20), ConfigError, r"finite numbers of unit length, got .*length 4\.47"),
+        (torch.full((1, 20), torch.nan), ConfigError, r"finite numbers of unit length, got .*length nan"),
+        (torch.eye(20)[:1].long(), ConfigError, r"finite numbers of unit length, got torch\.int64"),
         (Anchor.of(make(seed=1), [torch.ones(1, 900)]), CheckpointError, "of another network"),
     ],
-    ids=["no file", "no samples", "no query", "None", "an array", "a waveform", "another network's"],
+    ids=[
+        "no file",
+        "no samples",
+        "no query",
+        "None",
+        "an array",
+        "a waveform",
+        "an anchor of zeros",
+        "a long anchor",
+        "an anchor of NaN",
+        "an anchor of integers",
+        "another network's",
+    ],
 )
 def test_what_is_no_query_is_refused(mixture, query, error, words):
     with pytest.raises(error, match=words):

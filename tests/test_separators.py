@@ -121,6 +121,20 @@ def test_silence_gives_silence(made, name, backbone, length):
     assert separated(made[name, backbone], torch.zeros(2, 1, length)).abs().max() == 0
 
 
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("shape", [(1, 1, 0), (0, 1, 100), (100,), (1, 100)])
+def test_a_mixture_without_samples_or_axes_is_refused_in_one_line(made, name, shape):
+    got = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+    with pytest.raises(ConfigError, match=rf"^mixture: expected \(batch, channel, time\), .* got \({got}\); [^\n]*$"):
+        separated(made[name, "blstm"], torch.zeros(shape), sound(1, 1, 501))
+
+
+def test_what_asteroid_gives_without_samples_is_refused_likewise(made):
+    for shape in [(0,), (2, 0), (2, 1, 0)]:
+        with pytest.raises(ConfigError, match=r"^mixture: expected \(batch, channel, time\)"):
+            made["path, one level", "blstm"].forward_wav(torch.zeros(shape))
+
+
 @each
 def test_items_and_channels_do_not_see_each_other(made, name, backbone):
     model, mixture, queries = made[name, backbone], sound(3, 2, 1201), sound(3, 2, 701, seed=1)
@@ -316,6 +330,47 @@ def test_a_silent_query_is_an_error_that_names_its_place(query_model, silence):
         query_model(sound(3, 1, 300), queries[[0, 1, 1]])
     with pytest.raises(DataError, match=r"^query: expected a sound, got silence; give an excerpt in which the target"):
         query_model(sound(1, 1, 300), queries[1])
+
+
+@pytest.mark.parametrize("n_fft", [256, 1024, 4096])
+def test_silence_begins_80_db_under_a_full_scale_sine_however_long_the_window(n_fft, rng):
+    spectrum = {"n_fft": n_fft, "hop_length": n_fft // 2}
+    model = QuerySeparator("slakh34", sample_rate=16000, spectrum=spectrum, network=LSTM, query=QUERY).eval()
+
+    def query(samples):
+        return torch.from_numpy(samples).float()[None]
+
+    for peak_db in (-79, -70):  # of a sine in the middle of a bin
+        anchor = model.embed(query(tone(1.0, hz=1000, db=peak_db - 10 * math.log10(2))))
+        torch.testing.assert_close(anchor.norm(), torch.tensor(1.0))
+    dither = rng.integers(-1, 2, (1, 16000)) / 2**15  # the last of 16 bits: -92 dBFS, and no bin of it reaches -80 dB
+    for silence in (*(tone(1.0, hz=1000, db=db - 10 * math.log10(2)) for db in (-81, -100, -130)), dither):
+        with pytest.raises(DataError, match="got silence"):
+            model.embed(query(silence))
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_query_that_is_not_finite_is_an_error_of_its_own(query_model, broken):
+    queries = torch.cat([torch.zeros(1, 1, 300), sound(2, 1, 300)])
+    queries[1, 0, 150] = broken
+    with pytest.raises(DataError, match=r"^query: expected a sound, got silence \(number 0 of the batch\)"):
+        query_model.embed(queries[[0, 2]])
+    for call in (query_model.embed, lambda query: query_model(sound(3, 1, 300), query)):
+        with pytest.raises(DataError, match=r"^query: expected finite samples, got NaN .* \(number 1 of the batch\); "):
+            call(queries)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_as_many_queries_or_anchors_as_mixtures_or_one(query_model, count):
+    queries = sound(count, 1, 300)
+    with pytest.raises(ConfigError, match=rf"^query: expected one, or one for each of the 3 mixtures, got {count}; "):
+        query_model(sound(3, 1, 300), queries)
+    with pytest.raises(ConfigError, match=rf"^anchor: expected \(1 or 3, 4\), .* got \({count}, 4\); "):
+        query_model(sound(3, 1, 300), anchor=query_model.embed(queries))
+    with pytest.raises(ConfigError, match=r"^anchor: expected \(1 or 3, 4\), .* got \(1, 5\); "):
+        query_model(sound(3, 1, 300), anchor=torch.ones(1, 5))
+    with pytest.raises(ConfigError, match=r"^query: expected \(batch, channel, time\), got \(1, 1, 1, 300\); "):
+        query_model(sound(3, 1, 300), sound(1, 1, 1, 300))
 
 
 def test_a_query_without_samples_is_an_error(query_model):

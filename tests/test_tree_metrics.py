@@ -6,9 +6,11 @@ from helpers import tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hiersep.errors import HierarchyError
 from hiersep.hierarchy import Hierarchy
 from hiersep.metrics import exceedance, score_tree, sum_error_db
 from hiersep.models.constraints import running_maximum
+from hiersep.models.query import QuerySeparator
 from hiersep.models.separator import Separation
 from hiersep.stft import STFT
 
@@ -55,6 +57,68 @@ def test_exceedance_is_a_share_of_bins_and_of_the_childs_energy():
     assert torch.stack(turned).tolist() == pytest.approx([0.5, 0.5])
     assert torch.stack(exceedance(0 * child, parent)).tolist() == [0, 0]
     assert torch.stack(exceedance(child, 0 * parent)).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+def test_what_is_not_finite_has_no_exceedance_and_spoils_no_other(broken):
+    sound = torch.ones(3, 1, 2, 2)
+    spoilt = sound.clone()
+    spoilt[1, 0, 0, 1] = broken
+    for child, parent in ((spoilt, sound), (sound, spoilt)):
+        for shares in exceedance(child, parent):
+            assert shares.isnan().tolist() == [False, True, False]
+
+
+def test_masks_that_are_broken_make_no_tree_and_no_silence():
+    masks = shared(0)
+    masks[0, ALL.index("guitar")] = torch.nan
+    scores, whole = score_tree(separated(masks), TREE, ALL), score_tree(separated(shared(0)), TREE, ALL)
+    broken = [node == "guitar" for node in ALL]
+    for name in ("exceeding_bins", "exceeding_energy"):
+        assert getattr(scores, name)[0].isnan().tolist() == broken
+        assert torch.equal(getattr(scores, name)[1], getattr(whole, name)[1])
+    assert not scores.near_silent.any()
+    assert scores.sum_error_db["plucked"].isnan().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("levels", [None, ["group", "class"], ["class"]], ids=["all levels", "two", "one"])
+def test_the_levels_that_a_query_leads_to_are_a_path(levels):
+    sizes = {"hidden_size": 4, "num_layers": 1}
+    spectrum = {"n_fft": 64, "hop_length": 32}
+    model = QuerySeparator("slakh34", levels, spectrum=spectrum, network=sizes, query=sizes).eval()
+    masks = random(1, 2, len(model.nodes), 33, 11)
+    scores = score_tree(separated(masks), model.hierarchy, model.nodes)
+    louder = [torch.zeros(2), *((masks[:, n] > masks[:, n - 1]).float().mean((1, 2)) for n in range(1, masks.shape[1]))]
+    torch.testing.assert_close(scores.exceeding_bins, torch.stack(louder, dim=1))
+    assert scores.sum_error_db == {}
+
+
+def test_levels_may_be_called_like_nodes():
+    tree = Hierarchy.load(
+        {
+            "name": "confusing",
+            "levels": ["mixture", "guitar", "harp"],
+            "tree": {"mixture": {"plucked": ["guitar", "harp"], "struck": ["piano"]}},
+            "match": "instrument",
+            "labels": {name: name for name in ("guitar", "harp", "piano")},
+        }
+    )
+    masks = random(1, 2, 2, 33, 11)
+    scores = score_tree(separated(masks), tree, ["guitar", "harp"])
+    torch.testing.assert_close(scores.exceeding_bins[:, 1], (masks[:, 1] > masks[:, 0]).float().mean((1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        (["guitr"], "no node 'guitr'; did you mean 'guitar'"),
+        (["group", "guitar"], "no node 'group'"),  # a level among nodes
+        (["mixture", "guitar"], "^nodes: expected none but nodes below the root, got the root, 'mixture'$"),
+    ],
+)
+def test_what_is_neither_nodes_nor_levels_is_named(nodes, words):
+    with pytest.raises(HierarchyError, match=words):
+        score_tree(separated(random(1, 1, len(nodes), 33, 11)), TREE, nodes)
 
 
 @pytest.mark.parametrize("missing_db", [-40.0, -6.0, 0.0])

@@ -16,7 +16,6 @@ from hiersep.errors import CheckpointError
 from hiersep.evaluation.lines import ROWS, SCORED, Line
 from hiersep.metrics import SILENT_DB, Kinship, relative_level_db, rms_db, si_sdr, snr
 from hiersep.models.oracle import ideal_ratio_mask, phase_sensitive_mask
-from hiersep.models.query import QuerySeparator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,13 +26,6 @@ if TYPE_CHECKING:
 REMAINDER_DB = -40.0
 # A parent and a child whose difference lies below this are the same signal.
 IDENTICAL_DB = -60.0
-
-
-def kinship_of(model: MaskingSeparator) -> Kinship:
-    """Look at a network's nodes; the levels that a query leads to are a path."""
-    if isinstance(model, QuerySeparator):
-        return Kinship(tuple(range(len(model.nodes))), {})
-    return Kinship.of(model.hierarchy, model.nodes)
 
 
 def score_clips(
@@ -52,7 +44,7 @@ def score_clips(
     """
     device = model.stft.window.device
     batch = {name: tensor.to(device) for name, tensor in default_collate([clips[n] for n in numbers]).items()}
-    lines, kinship = [], kinship_of(model)
+    lines, kinship = [], Kinship.of(model.hierarchy, model.nodes)
     with torch.inference_mode():
         separation = model.separate_batch(batch["mix"], model.condition_of(batch))
         for place, number in enumerate(numbers):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from hiersep.metrics.ratios import is_silent, relative_level_db, si_sdr, snr
+from hiersep.metrics.ratios import is_flat, is_silent, relative_level_db, si_sdr, snr
 
 # Above this mixture SI-SDR there is nothing to separate.
 NOTHING_TO_SEPARATE_DB = 30.0
@@ -29,7 +29,7 @@ class BatchScores(NamedTuple):
         snri: The same minus the mixture's.
         level: Level of the estimate relative to the mixture.
         scored: Whether there is something to separate.
-        silent: Whether the reference is silence, or more than 60 dB under the mixture.
+        silent: Whether the reference is silence, a mere offset, or more than 60 dB under the mixture.
         all_target: Whether the mixture is nothing but target.
     """
 
@@ -90,7 +90,7 @@ def score_batch(
     known = torch.ones_like(references[..., 0, 0], dtype=torch.bool) if known is None else known
     unseparated = mixture[:, None].expand_as(references)
     mixture_sdr, sdr, ratio = si_sdr(unseparated, references), si_sdr(estimates, references), snr(estimates, references)
-    silent = known & (is_silent(references, mixture) | mixture_sdr.isnan())  # so is a mere offset: it has no SI-SDR
+    silent = known & (is_silent(references, mixture) | is_flat(references))  # a mere offset has no SI-SDR either
     all_target = known & ~silent & (mixture_sdr > NOTHING_TO_SEPARATE_DB)
     return BatchScores(
         si_sdr=sdr,

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 # A signal this far under the mixture counts as silent.
 SILENT_DB = -60.0
-_SILENT = 1e-12
+# Energy that is none: in itself; and relative to that before the mean was taken out, of which float32 leaves some.
+_SILENT, _ROUNDING = 1e-12, 1e-10
 _LIMIT_DB = 120.0
 
 
@@ -26,8 +27,8 @@ def si_sdr(estimates: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         references: True waveforms.
 
     Returns:
-        dB, within 120 dB of 0; NaN where the reference is silent. A silent estimate has the lowest score: its 0/0 must
-        not pass for the 0 dB that few mixtures reach.
+        dB, within 120 dB of 0; NaN where the reference is silence or a mere offset. A silent estimate has the lowest
+        score: its 0/0 must not pass for the 0 dB that few mixtures reach.
 
     Shape:
         estimates, references: (..., channel, time); output: (...).
@@ -41,13 +42,14 @@ def si_sdr(estimates: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         >>> si_sdr(s + noise, s)
         tensor(20.0000)
     """
+    least = _least_energy(references)
     estimates, references = _centred(estimates), _centred(references)
     energy = references.square().sum(dim=-1)
     scale = (estimates * references).sum(dim=-1) / energy
     target = scale[..., None] * references
     ratio = ratio_db(target.square().sum(dim=-1), (estimates - target).square().sum(dim=-1))
     ratio = torch.where(estimates.square().sum(dim=-1) == 0, -_LIMIT_DB, ratio)
-    return torch.where(energy > _SILENT, ratio, torch.nan)
+    return torch.where(energy > least, ratio, torch.nan)
 
 
 def snr(estimates: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
@@ -58,7 +60,7 @@ def snr(estimates: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         references: True waveforms.
 
     Returns:
-        dB, within 120 dB of 0; NaN where the reference is silent. A silent estimate has 0 dB.
+        dB, within 120 dB of 0; NaN where the reference is silence or a mere offset. A silent estimate has 0 dB.
 
     Shape:
         estimates, references: (..., channel, time); output: (...).
@@ -68,10 +70,11 @@ def snr(estimates: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         >>> snr(0.9 * s, s)
         tensor(20.0000)
     """
+    least = _least_energy(references)
     estimates, references = _centred(estimates), _centred(references)
     energy = references.square().sum(dim=-1)
     ratio = ratio_db(energy, (estimates - references).square().sum(dim=-1))
-    return torch.where(energy > _SILENT, ratio, torch.nan)
+    return torch.where(energy > least, ratio, torch.nan)
 
 
 def improvement(
@@ -110,12 +113,21 @@ def relative_level_db(signals: torch.Tensor, mixture: torch.Tensor) -> torch.Ten
 
 
 def is_silent(signals: torch.Tensor, mixture: torch.Tensor) -> torch.Tensor:
-    """Whether a signal is silence next to its mixture: more than 60 dB under it. Silence in silence is silent.
+    """Whether a signal is silence next to its mixture: more than 60 dB under it. Silence in silence is, NaN is not.
 
     Shape:
         signals: (..., node, channel, time); mixture: (..., channel, time); output: (..., node).
     """
-    return ~(relative_level_db(signals, mixture) > SILENT_DB)  # NaN, of silence in silence, is not above
+    return _power(signals) <= 10 ** (SILENT_DB / 10) * _power(mixture)[..., None]
+
+
+def is_flat(signals: torch.Tensor) -> torch.Tensor:
+    """Whether a signal is silence or a mere offset, which are no reference for a ratio; NaN is neither.
+
+    Shape:
+        signals: (..., channel, time); output: (...).
+    """
+    return _centred(signals).square().sum(dim=-1) <= _least_energy(signals)
 
 
 def rms_db(signals: torch.Tensor) -> torch.Tensor:
@@ -134,6 +146,11 @@ def ratio_db(numerator: torch.Tensor, denominator: torch.Tensor) -> torch.Tensor
 
 def _power(signals: torch.Tensor) -> torch.Tensor:
     return signals.square().mean(dim=(-2, -1))
+
+
+def _least_energy(signals: torch.Tensor) -> torch.Tensor:
+    """What a signal's energy is above, the mean taken out, if it is more than rounding of the mean."""
+    return (_ROUNDING * signals.square().sum(dim=(-2, -1))).clamp(min=_SILENT)
 
 
 def _centred(signals: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from hiersep.errors import HierarchyError
 from hiersep.metrics.ratios import is_silent, ratio_db
 
 if TYPE_CHECKING:
@@ -52,11 +53,15 @@ class Kinship(NamedTuple):
 
     @classmethod
     def of(cls, hierarchy: Hierarchy, nodes: Sequence[str]) -> Kinship:
-        """Look at the nodes of a hierarchy.
+        """Look at the nodes of a hierarchy, or at the levels of a path, as a `QuerySeparator` has them.
 
         Raises:
-            HierarchyError: If a node is not known.
+            HierarchyError: If a node is not known, or is the root.
         """
+        if set(nodes) <= set(hierarchy.levels[1:]):  # whichever nodes a query leads to
+            return cls(tuple(range(len(nodes))), {})
+        if hierarchy.root.id in nodes:
+            raise HierarchyError(f"nodes: expected none but nodes below the root, got the root, '{hierarchy.root.id}'")
         place = {hierarchy.root.id: 0, **{node: 1 + number for number, node in enumerate(nodes)}}
         parents = tuple(
             next(place[above] for above in reversed(hierarchy.path(node)[:-1]) if above in place) for node in nodes
@@ -100,10 +105,11 @@ def score_tree(separation: Separation, hierarchy: Hierarchy, nodes: Sequence[str
     Args:
         separation: A network's output.
         hierarchy: The tree.
-        nodes: Ids of the outputs, in their order.
+        nodes: Ids of the outputs, in their order; or, of a path that a query leads to, names of levels, coarse to
+            fine, which have no sums.
 
     Raises:
-        HierarchyError: If a node is not known.
+        HierarchyError: If a node is not known, or is the root.
     """
     kinship, names = Kinship.of(hierarchy, nodes), (hierarchy.root.id, *nodes)
     waveforms = separation.waveforms()
@@ -122,7 +128,7 @@ def exceedance(children: torch.Tensor, parents: torch.Tensor) -> tuple[torch.Ten
         parents: Those of the parent of each.
 
     Returns:
-        Shares of bins and of energy, in [0, 1]. A silent child exceeds nothing.
+        Shares of bins and of energy, in [0, 1]. A silent child exceeds nothing; NaN where either is not finite.
 
     Shape:
         children, parents: (..., channel, freq, frame); output: (...) twice.
@@ -132,12 +138,14 @@ def exceedance(children: torch.Tensor, parents: torch.Tensor) -> tuple[torch.Ten
         >>> share, energy
         (tensor(0.5000), tensor(0.8000))
     """
-    children, parents = children.abs(), parents.abs()
+    children, parents, bins = children.abs(), parents.abs(), (-3, -2, -1)
     exceeds = children > parents * (1 + _ROUNDING)
     power = children.square()
-    total = power.sum(dim=(-3, -2, -1))
-    energy = torch.where(exceeds, power, 0.0).sum(dim=(-3, -2, -1)) / total
-    return exceeds.to(power.dtype).mean(dim=(-3, -2, -1)), torch.where(total > 0, energy, 0.0)
+    total = power.sum(dim=bins)
+    energy = torch.where(exceeds, power, 0.0).sum(dim=bins) / total
+    shares = exceeds.to(power.dtype).mean(dim=bins), torch.where(total > 0, energy, 0.0)
+    broken = ~(children + parents).isfinite().flatten(-3).all(dim=-1)
+    return shares[0].masked_fill(broken, torch.nan), shares[1].masked_fill(broken, torch.nan)
 
 
 def sum_error_db(parents: torch.Tensor, children: torch.Tensor) -> torch.Tensor:

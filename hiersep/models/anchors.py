@@ -91,7 +91,7 @@ class Anchor:
         finally:
             network.train(training)
         vector = average_anchors(torch.cat(anchors))
-        if not _is_unit(vector[0].tolist()):
+        if not is_unit(vector[0].tolist()):
             raise DataError(
                 f"queries: expected examples of one sound, got ones whose anchors cancel ({', '.join(names)}); "
                 "leave some out"
@@ -138,7 +138,7 @@ class Anchor:
         size, vector, queries = model.query_config.embedding_size, about.get("vector"), about.get("queries")
         if about.get("network") != network_fingerprint(model):
             raise CheckpointError(f"{path}: {_ANOTHER}")
-        if not isinstance(vector, list) or len(vector) != size or not _is_unit(vector):
+        if not isinstance(vector, list) or len(vector) != size or not is_unit(vector):
             raise CheckpointError(
                 f"{path}: expected {size} finite numbers of unit length for an anchor, got something else; "
                 "make the anchor again from its queries"
@@ -198,7 +198,7 @@ def _embed(model: QuerySeparator, query: torch.Tensor, name: str) -> torch.Tenso
         raise DataError(f"{name}: {error}") from error
 
 
-def _is_unit(vector: Sequence[Any]) -> bool:
+def is_unit(vector: Sequence[Any]) -> bool:
     """Whether these are floats, finite, and the vector's length is 1."""
     # A JSON integer may be too large for a float; we write none.
     return all(isinstance(value, float) for value in vector) and abs(math.hypot(*vector) - 1) < _TOLERANCE

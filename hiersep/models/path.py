@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from hiersep.errors import ConfigError
 from hiersep.hierarchy import Hierarchy
 from hiersep.models.constraints import PathMasks
@@ -45,6 +43,7 @@ class PathSeparator(MaskingSeparator):
         HierarchyError: If the hierarchy or a node is not known.
 
     Example:
+        >>> import torch
         >>> model = PathSeparator(
         ...     "slakh_ismir2020", ["guitar", "clean_guitars"], network={"hidden_size": 4, "num_layers": 1}
         ... )
@@ -73,10 +72,6 @@ class PathSeparator(MaskingSeparator):
         super().__init__(hierarchy, sample_rate=sample_rate, spectrum=spectrum, network=network, num_outputs=len(nodes))
         self.nodes = nodes
         self.bound = PathMasks(self.network_config.constraint)
-
-    def masks_of(self, values: torch.Tensor) -> torch.Tensor:
-        """Bound the masks, and hold parents to their children; shapes as the base class says."""
-        return torch.as_tensor(self.bound(values))
 
     def get_model_args(self) -> dict[str, Any]:
         """Arguments that make this network again, JSON-able."""

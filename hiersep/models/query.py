@@ -21,12 +21,15 @@ from hiersep.errors import ConfigError, DataError
 from hiersep.hierarchy import Hierarchy
 from hiersep.models.backbones import BLSTM
 from hiersep.models.constraints import PathMasks
-from hiersep.models.separator import FLOOR, MaskingSeparator, chosen, level_db
+from hiersep.models.separator import MaskingSeparator, chosen, level_db
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hiersep.config import NetworkConfig, SpectrumConfig
+
+# An example whose loudest bin lies below this is silence; relative to a sine of full scale, whatever the window.
+_SILENT_DB = -80.0
 
 
 class QueryNetwork(nn.Module):
@@ -139,10 +142,6 @@ class QuerySeparator(MaskingSeparator):
         self.query_network = QueryNetwork(self.stft.n_freq, query_config)
         self.bound = PathMasks(self.network_config.constraint)
 
-    def masks_of(self, values: torch.Tensor) -> torch.Tensor:
-        """Bound the masks, and hold parents to their children; shapes as the base class says."""
-        return torch.as_tensor(self.bound(values))
-
     def embed(self, query: torch.Tensor) -> torch.Tensor:
         """Find the anchors of queries.
 
@@ -153,8 +152,14 @@ class QuerySeparator(MaskingSeparator):
             query: (batch, channel, time), of any length; output: (batch, embedding_size), of unit length.
 
         Raises:
-            DataError: If a query has no samples, or is silent: no bin of its spectrum reaches -80 dB of full scale.
+            ConfigError: If the axes are others.
+            DataError: If a query has no samples, is not finite, or is silent: no bin of its spectrum reaches -80 dB of
+                a full-scale sine's.
         """
+        if query.ndim != 3:
+            raise ConfigError(
+                f"query: expected (batch, channel, time), got {tuple(query.shape)}; give one waveform for each mixture"
+            )
         if not query.shape[-1]:
             raise DataError("query: expected a sound, got no samples; give an excerpt in which the target is heard")
         return self.embed_spectrum(self.stft(query))
@@ -169,15 +174,19 @@ class QuerySeparator(MaskingSeparator):
             spectrum: (batch, channel, freq, frame); output: (batch, embedding_size), of unit length.
 
         Raises:
-            DataError: If a query is silent: no bin of its spectrum reaches -80 dB of full scale.
+            DataError: If a query is not finite, or silent: no bin of its spectrum reaches -80 dB of a full-scale
+                sine's.
         """
         loudest = spectrum.abs().amax(dim=(1, 2, 3))
-        if not bool((loudest > FLOOR).all()):
-            silent = [str(place) for place in torch.nonzero(~(loudest > FLOOR)).flatten().tolist()]
-            which = "" if len(spectrum) == 1 else f" (number {', '.join(silent)} of the batch)"
-            raise DataError(
-                f"query: expected a sound, got silence{which}; give an excerpt in which the target is heard"
-            )
+        finite = loudest.isfinite()
+        heard = loudest > 10 ** (_SILENT_DB / 20) * self.stft.window.sum() / 2  # of a full-scale sine
+        if not bool((finite & heard).all()):
+            wrong, what, cure = ~heard, "a sound, got silence", "in which the target is heard"
+            if not bool(finite.all()):
+                wrong, what, cure = ~finite, "finite samples, got NaN or infinity", "that is not damaged"
+            places = ", ".join(map(str, torch.nonzero(wrong).flatten().tolist()))
+            which = "" if len(spectrum) == 1 else f" (number {places} of the batch)"
+            raise DataError(f"query: expected {what}{which}; give an excerpt {cure}")
         return torch.as_tensor(self.query_network(spectrum))
 
     def condition_of(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -203,14 +212,24 @@ class QuerySeparator(MaskingSeparator):
             anchor: (batch or 1, embedding_size); output: (batch, node, channel, time).
 
         Raises:
-            ConfigError: If there is neither a query nor an anchor, or both.
-            DataError: If a query is silent.
+            ConfigError: If there is neither a query nor an anchor, or both, or a shape is another.
+            DataError: If a query is silent, or not finite.
         """
+        batch, size = len(mixture), self.query_config.embedding_size
         if query is not None and anchor is None:
             anchor = self.embed(query[(None,) * (3 - query.ndim)])
+            if len(anchor) not in (1, batch):
+                raise ConfigError(
+                    f"query: expected one, or one for each of the {batch} mixtures, got {len(anchor)}; give as many"
+                )
         elif query is not None or anchor is None:
             raise ConfigError("expected a query or an anchor, got " + ("neither" if query is None else "both"))
-        return self.separate_batch(mixture, anchor.expand(len(mixture), -1)).waveforms()
+        if anchor.shape not in ((1, size), (batch, size)):
+            raise ConfigError(
+                f"anchor: expected (1 or {batch}, {size}), one or as many as mixtures, got {tuple(anchor.shape)}; "
+                "give what `embed` gave"
+            )
+        return self.separate_batch(mixture, anchor.expand(batch, -1)).waveforms()
 
     def get_model_args(self) -> dict[str, Any]:
         """Arguments that make this network again, JSON-able."""

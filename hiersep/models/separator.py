@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from hiersep.hierarchy import Hierarchy
+    from hiersep.models.constraints import PathMasks
 
-# Magnitudes below -80 dB of a full-scale bin carry no music; the logarithm stops there.
+# Where the logarithm of a magnitude stops, in the STFT's own unit: a full-scale sine has half the window's sum (326 for
+# n_fft 1024), so this is -130 dB of it. Every checkpoint's features depend on it.
 FLOOR = 1e-4
 
 
@@ -64,7 +66,8 @@ class Separation(NamedTuple):
 class MaskingSeparator(asteroid.models.BaseModel):
     """A network from a mixture to one mask per node; a base class.
 
-    A subclass sets `nodes` and gives `masks_of`. Channels are separated independently, with the same weights.
+    A subclass sets `nodes`, and `bound` or its own `masks_of`. Channels are separated independently, with the same
+    weights.
 
     Args:
         hierarchy: The hierarchy, or what `Hierarchy.load` takes.
@@ -77,17 +80,19 @@ class MaskingSeparator(asteroid.models.BaseModel):
     Attributes:
         kind: What it is called in a configuration: ``path``, ``query`` or ``tree``.
         nodes: Names of the node axis.
+        bound: What makes masks of the head's values, where the nodes are levels of a path.
 
     Shape:
         forward: (batch, channel, time) -> (batch, node, channel, time).
 
     Raises:
-        ConfigError: If a setting makes no network.
+        ConfigError: If a setting makes no network, or what is to be separated has no samples.
         HierarchyError: If the hierarchy is not known.
     """
 
     kind: str
     nodes: tuple[str, ...]
+    bound: PathMasks
 
     def __init__(
         self,
@@ -122,13 +127,13 @@ class MaskingSeparator(asteroid.models.BaseModel):
         return self.network_config.mask == "complex"
 
     def masks_of(self, values: torch.Tensor) -> torch.Tensor:
-        """Make masks of what the head gives.
+        """Make masks of what the head gives: bound them, and hold parents to their children.
 
         Shape:
             values: (batch, output, channel, freq, frame), complex where the masks are; output: (batch, node, channel,
             freq, frame).
         """
-        raise NotImplementedError
+        return torch.as_tensor(self.bound(values))
 
     def head_values(self, spectrum: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
         """Run the network up to its head; what it gives is unbounded.
@@ -173,7 +178,15 @@ class MaskingSeparator(asteroid.models.BaseModel):
 
         Shape:
             mixture: (batch, channel, time); condition: (batch, dim).
+
+        Raises:
+            ConfigError: If the mixture has no samples, or other axes.
         """
+        if mixture.ndim != 3 or not mixture.numel():
+            raise ConfigError(
+                f"mixture: expected (batch, channel, time), each at least 1, got {tuple(mixture.shape)}; give one with "
+                "samples and all three axes"
+            )
         spectrum = self.stft(mixture)
         return Separation(mixture, spectrum, self.estimate_masks(spectrum, condition), self.stft)
 
@@ -204,11 +217,11 @@ class MaskingSeparator(asteroid.models.BaseModel):
             wav: (time,), (batch, time) or (batch, 1, time); output: (batch, node, time), without batch for (time,).
 
         Raises:
-            ConfigError: If `wav` has more channels; call the model itself for those.
+            ConfigError: If `wav` has no samples, or more channels; call the model itself for those.
         """
         if wav.ndim > 3 or (wav.ndim == 3 and wav.shape[1] != 1):
             raise ConfigError(f"forward_wav: expected one channel, (batch, 1, time), got {tuple(wav.shape)}")
-        mixture = self._like_weights(wav.reshape(-1, 1, wav.shape[-1]))
+        mixture = self._like_weights(wav.reshape(wav.shape[:-1].numel(), 1, wav.shape[-1]))
         beside = {name: self._like_weights(value) for name, value in kwargs.items()}
         estimates = self(mixture, *map(self._like_weights, args), **beside)[:, :, 0]
         return torch.as_tensor(estimates[0] if wav.ndim == 1 else estimates)
@@ -302,7 +315,7 @@ def _other_class(cls: type, place: Any, name: object) -> CheckpointError:
 
 
 def level_db(spectrum: torch.Tensor) -> torch.Tensor:
-    """Level of every bin in dB; the floor, -80 dB, stands for silence.
+    """Level of every bin in dB, of magnitude 1; the floor, -80 dB, stands for silence.
 
     Shape:
         spectrum: (...), complex; output: same, real.

@@ -11,17 +11,16 @@ import torch
 from hiersep import audio
 from hiersep.compat import nussl
 from hiersep.errors import ConfigError, DataError
-from hiersep.models.anchors import Anchor
+from hiersep.models.anchors import Anchor, is_unit
 from hiersep.models.checkpoint import from_pretrained
 from hiersep.models.query import QuerySeparator
+from hiersep.models.separator import MaskingSeparator
 from hiersep.separation.arrays import Passage, at_rate_of, choose_device, choose_nodes, separate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
-
-    from hiersep.models.separator import MaskingSeparator
 
 
 class NodeSeparation(nussl.separation.base.SeparationBase):
@@ -48,6 +47,11 @@ class NodeSeparation(nussl.separation.base.SeparationBase):
         mix = _signal(mix, "mix")
         self.device = choose_device(device)
         self.model = from_pretrained(model) if isinstance(model, str | os.PathLike) else model
+        if not isinstance(self.model, MaskingSeparator):
+            raise ConfigError(
+                f"model: expected one network, or a checkpoint's path or name, got {type(model).__name__}; of several "
+                "networks, make a separator each"
+            )
         self._check_model()
         self.model.to(self.device).eval()
         self.nodes = choose_nodes(self.model, nodes)
@@ -118,7 +122,7 @@ class HierarchicalSeparator(NodeSeparation):
         nodes: Ids of the nodes wanted, coarse to fine.
 
     Raises:
-        ConfigError: If there is no such device, or the network is one that is asked by an example.
+        ConfigError: If there is no such device, or `model` is not one network, or one that is asked by an example.
         HierarchyError: If the network does not estimate a wanted node.
         CheckpointError: If the checkpoint cannot be loaded.
         DataError: If the mixture cannot be read, or has no samples.
@@ -204,21 +208,27 @@ def find_anchor(model: QuerySeparator, query: Any) -> torch.Tensor:
         query: As `QueryByExampleSeparator` takes it.
 
     Shape:
-        output: (1, embedding_size).
+        output: (1, embedding_size), in the weights' precision and on their device.
 
     Raises:
         CheckpointError: If it is the anchor of another query network.
         ConfigError: If it is nothing that stands for a query.
         DataError: If it cannot be read, has no samples, or is silent.
     """
+    like = model.query_network.head.weight
     if isinstance(query, Anchor):
         query.check(model)
-        return query.vector
+        query = query.vector
     size = model.query_config.embedding_size
     if isinstance(query, torch.Tensor):
         if query.shape != (1, size):
             raise ConfigError(f"query: expected an anchor, (1, {size}), got a tensor {tuple(query.shape)}")
-        return query
+        if not is_unit(query[0].tolist()):
+            raise ConfigError(
+                f"query: expected an anchor, {size} finite numbers of unit length, got {query.dtype} of length "
+                f"{query.to(like).norm():.3g}; give what the network's `embed` gave"
+            )
+        return query.to(like)
     queries = query if isinstance(query, list | tuple) else [query]
     names = [str(one) if isinstance(one, str | os.PathLike) else f"query {n}" for n, one in enumerate(queries, 1)]
     signals = [_signal(one, name) for one, name in zip(queries, names, strict=True)]

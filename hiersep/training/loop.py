@@ -68,10 +68,7 @@ def fit(config: ExperimentConfig, exp_dir: Path, *, resumed: bool, claim: Callab
     training_set = make_dataset(config, "train", config.data.num_train)
     validation_set = make_dataset(config, "validation", config.data.num_validation)
     claim()
-    # Without decay this is the paper's Adam.
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=settings.weight_decay
-    )
+    optimizer = _optimizer(model, settings)
     keep_best, interruption = KeepBest(exp_dir / CHECKPOINT_NAME, _provenance(config, exp_dir)), Interruption()
     callbacks = _callbacks(settings, exp_dir, optimizer, keep_best)
     if settings.tensorboard:
@@ -93,18 +90,22 @@ def fit(config: ExperimentConfig, exp_dir: Path, *, resumed: bool, claim: Callab
         skip_silent=settings.silent_targets == "skip",
     )
     with interruption.listening():
-        try:
-            trainer.fit(system, ckpt_path=state if resumed else None, weights_only=True)
-        except SystemExit:
-            if not trainer.interrupted:
-                raise
-            raise KeyboardInterrupt from None  # Lightning makes Ctrl-C an exit
+        _run(trainer, system, state if resumed else None)
     return {
         "steps": trainer.global_step,
         "epochs": trainer.current_epoch,
         "validation_loss": keep_best.best,
         "seconds": round(save_state.seconds, 1),
     }
+
+
+def _run(trainer: pl.Trainer, system: SeparationSystem, state: Path | None) -> None:
+    try:
+        trainer.fit(system, ckpt_path=state, weights_only=True)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        raise KeyboardInterrupt from None  # Lightning makes Ctrl-C an exit
 
 
 def _check_machine(config: ExperimentConfig) -> None:
@@ -138,6 +139,12 @@ def _prepare(model: MaskingSeparator, settings: TrainingConfig, *, resumed: bool
             tqdm.write("\n".join(taken.lines()))
     if settings.compile:
         model.backbone.compile()  # in place: the names of its weights stay as they are
+
+
+def _optimizer(model: MaskingSeparator, settings: TrainingConfig) -> torch.optim.Optimizer:
+    """Without decay this is the paper's Adam."""
+    rate, decay = settings.learning_rate, settings.weight_decay
+    return torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=decay)
 
 
 def _cosine(optimizer: torch.optim.Optimizer, steps: int) -> dict[str, Any]:
