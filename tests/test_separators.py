@@ -14,8 +14,11 @@ from helpers import noise, tone
 from hiersep.config import BACKBONE_SIZES, NetworkConfig
 from hiersep.errors import ConfigError, DataError, HierarchyError
 from hiersep.hierarchy import Hierarchy
+from hiersep.losses import LOSSES
+from hiersep.metrics import score_batch
 from hiersep.models import checkpoint
 from hiersep.models.header import NETWORKS
+from hiersep.models.oracle import phase_sensitive_mask
 from hiersep.models.path import PathSeparator
 from hiersep.models.query import QuerySeparator, average_anchors
 from hiersep.models.tree import TreeSeparator
@@ -189,6 +192,29 @@ def test_nothing_is_made_on_another_device(name, backbone):
     mixture = torch.empty(2, 1, 65, device="meta")
     anchor = model.query_network(model.stft(mixture)) if asks(model) else None
     assert model.separate_batch(mixture, anchor).masks.device.type == "meta"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@each
+def test_a_gpu_gives_what_the_processor_gives(name, backbone):
+    """Waveforms, every loss that the masks allow, scores and oracles."""
+    mixture = torch.from_numpy(noise(0.5, seed=1)).float().view(1, 1, -1)
+    references = torch.stack([mixture[0] * gain for gain in torch.linspace(0.1, 0.9, len(NODES[name]))])[None]
+    found = []
+    for device in ("cpu", "cuda"):
+        model, sound, true = make(name, backbone).to(device), mixture.to(device), references.to(device)
+        separation = model.separate_batch(sound, model.embed(sound) if "query" in name else None)
+        scores = score_batch(separation.waveforms(), true, sound)
+        losses = [
+            loss(separation, true)
+            for kind, loss in LOSSES.items()
+            if kind != "phase_sensitive_l1" or not separation.masks.is_complex()
+        ]
+        found.append(
+            [separation.waveforms(), *losses, scores.snr, phase_sensitive_mask(separation.spectrum, model.stft(true))]
+        )
+    for on_processor, on_gpu in zip(*found, strict=True):
+        torch.testing.assert_close(on_gpu.cpu(), on_processor, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", MODELS)
