@@ -127,3 +127,22 @@ def test_help_tells_the_stages_and_starts_nothing(script, tmp_path):
     assert done.returncode == 0
     assert "stages" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.recipe
+def test_a_real_recording_is_measured_node_by_node():
+    fixtures = Path(__file__).parent / "fixtures"
+    script = RECIPES / "pretrained" / "real.py"
+    words = [sys.executable, script, fixtures / "path.safetensors", fixtures / "tree.safetensors"]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rows = [
+        line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith(("| other", "| drums"))
+    ]
+    assert [row[1] for row in rows[:3]] == ["strings_guitars_keyboards", "guitar", "clean_guitars"]  # of the path
+    assert ["drums", "superlevel_percussion"] in [row[:2] for row in rows[3:]]  # of the tree
+    for row in rows:
+        mixture, network, improvement, level = map(float, row[2:])
+        assert network - mixture == pytest.approx(improvement, abs=0.11)  # each is rounded to a tenth
+        assert level < 0.5  # a mask makes nothing louder, but for the cut between frames
+    assert len({row[2] for row in rows if row[0] == "other"}) == 1  # one mixture
