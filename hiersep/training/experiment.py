@@ -63,13 +63,15 @@ def train(config: ExperimentConfig, exp_dir: str | os.PathLike[str], *, overwrit
         return exp_dir / CHECKPOINT_NAME
     first = is_first(config.training)
     with lock_folder(exp_dir) if first else contextlib.nullcontext():
-        resumed = _is_begun(exp_dir, config)
+        same = _holds(exp_dir, config)
+        # A training that is over, its result lost, begins anew.
+        resumed = same and (exp_dir / STATE_NAME).exists() and not os.path.lexists(exp_dir / SUMMARY_NAME)
         if not resumed:
-            _refuse_to_begin(exp_dir, config, overwrite)
+            _refuse_to_begin(exp_dir, config, overwrite=overwrite or same)
         from hiersep.training.loop import fit
 
-        claim = functools.partial(_claim if first else _follow, exp_dir, config)
-        summary = fit(config, exp_dir, resumed=resumed, claim=claim)
+        claim = functools.partial(_claim, resumed=resumed) if first else _follow
+        summary = fit(config, exp_dir, resumed=resumed, claim=lambda: claim(exp_dir, config))
         if summary["validation_loss"] is None:
             raise ConfigError(
                 f"{exp_dir}: the validation loss was never a finite number, so there is no network to keep; "
@@ -85,14 +87,9 @@ def _is_over(exp_dir: Path, config: ExperimentConfig) -> bool:
     return all((exp_dir / name).exists() for name in (SUMMARY_NAME, CHECKPOINT_NAME)) and _holds(exp_dir, config)
 
 
-def _is_begun(exp_dir: Path, config: ExperimentConfig) -> bool:
-    """Say whether there is a state of this training to go on from; one that is over, its result lost, begins anew."""
-    return _holds(exp_dir, config) and (exp_dir / STATE_NAME).exists() and not os.path.lexists(exp_dir / SUMMARY_NAME)
-
-
-def _refuse_to_begin(exp_dir: Path, config: ExperimentConfig, overwrite: bool) -> None:
+def _refuse_to_begin(exp_dir: Path, config: ExperimentConfig, *, overwrite: bool) -> None:
     """Refuse to remove what is not meant to be."""
-    if not _holds(exp_dir, config) and not overwrite and any((exp_dir / name).exists() for name in _MADE):
+    if not overwrite and any((exp_dir / name).exists() for name in _MADE):
         raise ConfigError(
             f"{exp_dir}: holds a training of another configuration (see its conf.yml); choose another folder, or "
             "say --overwrite"
@@ -105,10 +102,9 @@ def _refuse_to_begin(exp_dir: Path, config: ExperimentConfig, overwrite: bool) -
         )
 
 
-def _claim(exp_dir: Path, config: ExperimentConfig) -> None:
+def _claim(exp_dir: Path, config: ExperimentConfig, *, resumed: bool) -> None:
     """Make the folder this training's: all has been checked, and the work begins."""
     sweep(exp_dir)
-    resumed = _is_begun(exp_dir, config)
     if not resumed:
         for name in _MADE:
             (exp_dir / name).unlink(missing_ok=True)
