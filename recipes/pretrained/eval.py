@@ -1,6 +1,6 @@
 """Stage 2: score a trained network, in half precision as it is shipped, on each test set.
 
-Usage: python eval.py EXP_DIR TEST.yml ...
+Usage: python eval.py EXP_DIR TEST.yml ... [--evaluation.key VALUE ...]
 
 The scores on the test set that TEST.yml describes lie in EXP_DIR/TEST.
 """
@@ -19,13 +19,15 @@ from hiersep.training.names import CHECKPOINT_NAME
 HALF_NAME = "half.safetensors"
 
 
-def main(exp_dir: str, *tests: str) -> None:
+def main(exp_dir: str, *words: str) -> None:
+    first = next((place for place, word in enumerate(words) if word.startswith("--")), len(words))
+    tests, overrides = words[:first], words[first:]
     folder = Path(exp_dir)
     best, half = folder / CHECKPOINT_NAME, folder / HALF_NAME
     if not half.is_file() or half.stat().st_mtime < best.stat().st_mtime:
         checkpoint.save(checkpoint.from_pretrained(best), half, checkpoint.describe(best)["provenance"], half=True)
     for test in tests:
-        config = load_experiment(test)
+        config = load_experiment(test, overrides)
         out = folder / Path(test).stem
         results = run_evaluation(half, config.data.folder, out, settings=config.evaluation, example=out, jobs=-1)
         print(
