@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiersep.files import git_commit
+from hiersep.provenance import git_commit, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,11 +45,6 @@ class Bar:
     def to_dict(self) -> dict[str, Any]:
         """The bar as the JSON shows it."""
         return {**asdict(self), "holds": self.holds}
-
-
-def machine() -> str:
-    """Name the machine in a line."""
-    return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -85,12 +79,13 @@ def run(about: str, measure: Measure, *, repeats: int, arguments: Sequence[str] 
         parser.error(f"--repeats: expected at least 1, got {options.repeats}")
     rows, bars = measure(options.repeats)
     commit = git_commit(Path(__file__).parent)
+    where = f"{machine()}, {platform.system()}, Python {platform.python_version()}"
     if options.json:
-        result = {"rows": rows, "bars": [bar.to_dict() for bar in bars], "machine": machine(), "commit": commit}
+        result = {"rows": rows, "bars": [bar.to_dict() for bar in bars], "machine": where, "commit": commit}
         print(json.dumps(result, indent=2, allow_nan=False))
     else:
         print(table(rows))
         for bar in bars:
             print(f"{'holds' if bar.holds else 'FAILS'}: {bar.name}: {bar.ratio:.3g}, must be {bar.must}")
-        print(f"{machine()}; commit {commit}")
+        print(f"{where}; commit {commit}")
     return 0 if all(bar.holds for bar in bars) else 1

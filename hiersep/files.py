@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,13 +143,3 @@ def fingerprint(content: Any) -> str:
 def size_text(size: float) -> str:
     """Write a number of bytes for people: ``12.3 GB``."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-
-
-def git_commit(folder: str | os.PathLike[str] = ".") -> str:
-    """Name the commit of the checkout that holds `folder`, with ``-dirty`` on changes; ``"unknown"`` outside of one."""
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip()

@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
 import time
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hiersep.errors import DataError
-from hiersep.files import TEMPORARY_PREFIX, atomic_path, fingerprint, git_commit, lock_folder, sweep, write_json
+from hiersep.files import TEMPORARY_PREFIX, atomic_path, fingerprint, lock_folder, sweep, write_json
 
 scalars = st.none() | st.booleans() | st.integers(-1000, 1000) | st.floats(-1e3, 1e3) | st.text(max_size=5)
 contents = st.recursive(
@@ -110,19 +109,6 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_keys(content):
 @given(st.lists(contents, min_size=2, max_size=2, unique_by=lambda c: json.dumps(c, sort_keys=True)))
 def test_other_content_has_another_fingerprint(pair):
     assert fingerprint(pair[0]) != fingerprint(pair[1])
-
-
-def test_the_commit_is_named_with_its_changes_and_unknown_outside_of_a_checkout(tmp_path):
-    assert git_commit(tmp_path) == "unknown"
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@t"]
-    (tmp_path / "a").write_text("a")
-    for arguments in (["init", "-q"], ["add", "a"], ["commit", "-qm", "a"]):
-        subprocess.run([*git, *arguments], check=True)
-    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
-    assert head.startswith(git_commit(tmp_path))
-    assert len(git_commit(tmp_path)) == 12
-    (tmp_path / "a").write_text("b")
-    assert git_commit(tmp_path).endswith("-dirty")
 
 
 def test_a_lock_ends_with_the_process_that_took_it_though_a_worker_lives_on(tmp_path):

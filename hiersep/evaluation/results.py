@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shlex
 import sys
 import tempfile
@@ -27,8 +26,9 @@ from hiersep.evaluation.names import (
 )
 from hiersep.evaluation.run import FORMAT, make_plan, score_all
 from hiersep.evaluation.tables import table
-from hiersep.files import git_commit, make_folder, write_json, write_text
+from hiersep.files import make_folder, write_json, write_text
 from hiersep.plots import plot_boxes, plot_over_input
+from hiersep.provenance import git_commit, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,14 +96,14 @@ def read_results(out: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 def _origin(plan: Plan, model: object, started: float) -> dict[str, Any]:
     """Say where the figures come from."""
-    gpu = torch.cuda.get_device_name(plan.device) if plan.device.startswith("cuda") else None
+    gpus = [torch.cuda.get_device_name(plan.device)] if plan.device.startswith("cuda") else []
     return {
         "format": FORMAT,
         "model": str(model) if isinstance(model, str | os.PathLike) else type(model).__name__,
         "data": str(plan.clips.catalog.folder),
         "settings": plan.settings.to_dict(),
         "seconds": round(time.monotonic() - started, 3),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores{f', {gpu}' if gpu else ''}",
+        "machine": machine(gpus),
         "device": plan.device,
         "torch": torch.__version__,
         "commit": git_commit(Path(__file__).parent),

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from hiersep.config import as_yaml, load_experiment
 from hiersep.errors import ConfigError
-from hiersep.files import git_commit, lock_folder, sweep, write_json, write_text
+from hiersep.files import lock_folder, sweep, write_json, write_text
+from hiersep.provenance import git_commit, machine
 from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME, SUMMARY_NAME, TENSORBOARD_NAME
 from hiersep.training.processes import is_first
 
@@ -150,11 +151,13 @@ def _write_environment(path: Path, *, resumed: bool) -> None:
 
 
 def _environment() -> dict[str, Any]:
+    import torch
+
     described = (distribution.metadata for distribution in importlib.metadata.distributions())  # reads a file each
     packages = sorted(f"{metadata['Name']}=={metadata['Version']}" for metadata in described)
     return {
         "commit": git_commit(Path(__file__).parent),
         "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine(map(torch.cuda.get_device_name, range(torch.cuda.device_count()))),
         "packages": packages,
     }

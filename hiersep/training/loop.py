@@ -15,11 +15,11 @@ from tqdm import tqdm
 from hiersep.compat import pytorch_lightning as pl
 from hiersep.data.dataset import node_axis
 from hiersep.errors import ConfigError
-from hiersep.files import git_commit
 from hiersep.hierarchy import Hierarchy
 from hiersep.losses import LOSSES
 from hiersep.models.factory import make_separator
 from hiersep.models.transfer import take_over
+from hiersep.provenance import git_commit
 from hiersep.training.callbacks import KeepBest, LearningCurve, LowerRate, SeedBatches, ShowProgress, StopEarly
 from hiersep.training.clip import AutoClip
 from hiersep.training.data import make_dataset, make_loader, make_validation_loader
