@@ -9,7 +9,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: help env demo test test-slow lint bench docs clean
+.PHONY: help env demo test test-recipes test-slow lint bench docs clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -34,11 +34,14 @@ $(TORCH_STAMP): .venv/.system
 	$(BIN)/python -m pip install --quiet --editable ".[render,effects,dev]"
 	@touch $@
 
-demo: env  ## Render songs, train a small network, separate and score held-out songs: out/demo/
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/rendered/run.sh --conf recipes/rendered/conf/demo.yml --exp_dir out/demo --overwrite
+demo: env  ## Take songs apart by the shipped networks, and score them: out/demo/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/demo/run.sh --exp_dir out/demo
 
 test: env  ## The tests, within 10 minutes on 2 cores
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+test-recipes: env  ## Every recipe at a size that shows only that it runs
+	$(BIN)/python -m pytest -m recipe
 
 test-slow: env  ## The tests that take longer
 	$(BIN)/python -m pytest -m slow
@@ -49,7 +52,7 @@ lint: env  ## Format, style, types, spelling
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
 	$(BIN)/codespell
-	bash -n .ci/run recipes/*/run.sh .ci/system-libraries
+	bash -n .ci/run recipes/stages.sh recipes/*/run.sh .ci/system-libraries
 
 bench: env  ## Speed beside peers and floors
 	@set -e; for file in benchmarks/[!_]*.py; do $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 # - `__init__` is the package's own: it imports `errors` when it is loaded; its other public names it finds on first
 #   use, for whoever stands outside. Inside, only the version is taken from it.
 FLOORS = (
-    ("errors", "__init__", "files", "compat"),
+    ("errors", "__init__", "files", "provenance", "compat"),
     ("strict_yaml", "typed", "hierarchy", "audio", "config", "stft"),
     ("data", "render", "models"),
     ("losses", "metrics", "plots"),

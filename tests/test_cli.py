@@ -1,10 +1,11 @@
-"""The commands train, separate and evaluate: results, exit codes, and one line where something is wrong."""
+"""The commands train, separate, query and evaluate: results, exit codes, and one line where something is wrong."""
 
 import csv
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from typer.testing import CliRunner
 from hiersep.cli import app
 from hiersep.models import checkpoint
 from hiersep.models.path import PathSeparator
+from hiersep.separation import QueryByExampleSeparator
 
+FIXTURES = Path(__file__).parent / "fixtures"
 PATH = ("strings_guitars_keyboards", "guitar", "clean_guitars")
 CONF = """
 data: {{folder: {folder}, duration: 0.5, num_train: 2, num_validation: 2}}
@@ -143,6 +146,44 @@ def test_a_device_that_is_not_there_is_named(model, song, tmp_path):
 
 def test_results_that_cannot_be_written_are_one_line(model, song, in_the_way):
     fails(run("separate", song, "--model", model, "--out", in_the_way), 2, in_the_way, "cannot write here")
+
+
+def test_separate_sends_whoever_has_an_example_to_query(song, tmp_path):
+    result = run("separate", song, "--model", FIXTURES / "query.safetensors", "--out", tmp_path / "out")
+    fails(result, 2, "query.safetensors", "hiersep query MIX --like EXAMPLE")
+
+
+# query
+
+
+def test_query_writes_what_the_separator_gives_for_the_mean_of_the_examples(song, tmp_path):
+    examples = [write_audio(tmp_path / f"{n}.wav", noise(0.5, seed=n)) for n in range(2)]
+    like = [word for example in examples for word in ("--like", example)]
+    model = FIXTURES / "query.safetensors"
+    result = run("query", song, *like, "--model", model, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    wanted = QueryByExampleSeparator(song, examples, model=model, device="cpu").to_dict()
+    files = [tmp_path / "out" / "song" / f"{level}.wav" for level in wanted]
+    assert result.stdout.splitlines() == [str(file) for file in files]
+    for file, estimate in zip(files, wanted.values(), strict=True):
+        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+        assert rate == 22050
+        np.testing.assert_array_equal(samples.T, estimate.audio_data)
+
+    level = list(wanted)[-1]
+    assert run("query", song, *like, "--model", model, "--level", level, "--out", tmp_path / "one").exit_code == 0
+    assert [path.stem for path in (tmp_path / "one" / "song").iterdir()] == [level]
+
+
+def test_what_cannot_be_asked_for_is_one_line(model, song, tmp_path):
+    silence = write_audio(tmp_path / "silence.wav", np.zeros((1, 8000)))
+    asks = FIXTURES / "query.safetensors"
+    out = ("--out", tmp_path / "out")
+    fails(run("query", song, "--like", silence, "--model", asks, *out), 2, silence, "silen")
+    fails(run("query", song, "--like", tmp_path / "none.wav", "--model", asks, *out), 2, "none.wav", "no such file")
+    fails(run("query", song, "--like", song, "--model", asks, "--level", "clas", *out), 2, "'clas'")
+    fails(run("query", song, "--like", song, "--model", model, *out), 2, model, "hiersep separate MIX")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("command", ["separate", "evaluate"])

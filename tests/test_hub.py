@@ -91,12 +91,24 @@ def test_a_network_that_says_nothing_of_itself_is_described_by_what_it_estimates
     assert list_pretrained() == {"quiet": "PathSeparator: vocals"}
 
 
-def test_what_is_shipped_now_loads(monkeypatch):
+def test_what_is_shipped_now_loads_and_has_a_card(monkeypatch):
     monkeypatch.setattr(locating, "SHIPPED", Path(locating.__file__).with_name("pretrained"))
     assert (locating.SHIPPED / "README.md").is_file()
+    assert set(list_pretrained()) == {"guitar-path", "query", "tree"}
     for name, description in list_pretrained().items():
-        assert "\n" not in description
-        assert checkpoint.from_pretrained(name).nodes
+        card = (locating.SHIPPED / f"{name}.md").read_text()
+        assert card.splitlines()[0] == f"# {name}: {description}"
+        model = checkpoint.from_pretrained(name)
+        assert f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters" in card
+        scores = checkpoint.describe(name)["provenance"]["improvement_db"]
+        assert set(scores) == {"composed", "played_test"}
+        for set_name, levels in scores.items():
+            table = card[card.index(f"<!-- begin {set_name} table") : card.index(f"<!-- end {set_name} table")]
+            rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line[:1] == "|"]
+            levels_rows = [row for row in rows if row[0].isdigit()][: len(levels)]  # the levels as a whole stand first
+            said = [float(row[6]) for row in levels_rows]
+            assert said == pytest.approx(list(levels.values()), abs=0.051)
+    assert sum(path.stat().st_size for path in locating.SHIPPED.glob("*.safetensors")) < 40e6
 
 
 def test_an_unknown_name_lists_the_shipped_ones_and_the_near_miss(shipped):

@@ -12,6 +12,7 @@ from hiersep.cli.evaluate import evaluate
 from hiersep.cli.index import index
 from hiersep.cli.info import info
 from hiersep.cli.mix import mix
+from hiersep.cli.query import query
 from hiersep.cli.render import render
 from hiersep.cli.separate import separate
 from hiersep.cli.train import train
@@ -32,6 +33,7 @@ app.command()(index)
 app.command()(mix)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
 app.command()(separate)
+app.command()(query)
 app.command()(evaluate)
 app.command()(info)
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hiersep.cli.command import NOTHING_STARTED, SOME_FAILED, command, say_error
+from hiersep.cli.command import command
+from hiersep.cli.mixtures import names_of, result_folders, take_apart
 
 
 @command
@@ -22,28 +23,22 @@ def separate(
 
     [bold]Examples[/bold]
 
+        hiersep separate song.wav --model guitar-path --out stems
+
         hiersep separate song.wav --model exp/first/best.safetensors --nodes guitar --out stems
     """
-    from hiersep.errors import ConfigError, DataError
+    from hiersep.errors import ConfigError
     from hiersep.models.checkpoint import from_pretrained
+    from hiersep.models.query import QuerySeparator
     from hiersep.separation import choose_device, choose_nodes, write_estimates
 
-    names = [mixture.stem for mixture in mixtures]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"two mixtures are named '{name}' and would share the folder {out / name}; rename one")
+    folders = result_folders(mixtures, out)
     network = from_pretrained(model)
-    wanted = [node.strip() for node in nodes.split(",")] if nodes else None
-    choose_nodes(network, wanted)
+    if isinstance(network, QuerySeparator):
+        raise ConfigError(
+            f"{model}: expected a network of fixed nodes, got one that is asked by an example; "
+            "use hiersep query MIX --like EXAMPLE"
+        )
+    wanted = choose_nodes(network, names_of(nodes))
     device = choose_device(device)
-    failed = 0
-    for mixture in mixtures:
-        try:
-            files = write_estimates(mixture, network, out / mixture.stem, nodes=wanted, device=device)
-        except DataError as error:
-            say_error(error)
-            failed += 1
-        else:
-            print("\n".join(map(str, files)))
-    if failed:
-        raise typer.Exit(SOME_FAILED if failed < len(mixtures) else NOTHING_STARTED)
+    take_apart(folders, lambda mix, folder: write_estimates(mix, network, folder, nodes=wanted, device=device))

@@ -6,7 +6,7 @@ objects.
 """
 
 from hiersep.separation.arrays import Passage, choose_device, choose_nodes, separate, write_estimates
-from hiersep.separation.objects import HierarchicalSeparator, QueryByExampleSeparator
+from hiersep.separation.objects import HierarchicalSeparator, QueryByExampleSeparator, find_anchor
 from hiersep.separation.segments import Segmenting
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Segmenting",
     "choose_device",
     "choose_nodes",
+    "find_anchor",
     "separate",
     "write_estimates",
 ]

@@ -206,21 +206,36 @@ def write_estimates(
     out: Path,
     *,
     nodes: Sequence[str] | None = None,
+    condition: torch.Tensor | None = None,
     device: str | None = None,
 ) -> list[Path]:
     """Separate one file into ``out/NODE.wav``, 32-bit float, at its own rate, channels and length.
 
+    Args:
+        path: The mixture.
+        model: The network.
+        out: The folder; it is made.
+        nodes: Names of the nodes, or levels, wanted. Default: all that the network estimates.
+        condition: The anchor, for a network that is asked by a query.
+        device: Where to run. Default: the fastest at hand.
+
     Returns:
         The files, coarse to fine.
 
+    Shape:
+        condition: (1, dim).
+
     Raises:
+        ConfigError: If a network that needs an anchor has none, or another one has it.
+        HierarchyError: If the network does not estimate a wanted node.
         DataError: If the file cannot be read or the folder not written to.
     """
     samples, sample_rate = audio.read(path)
     if not samples.shape[-1]:
         raise DataError(f"{path}: expected audio, got a file with 0 samples")
     chosen = choose_nodes(model, nodes)
-    estimates = separate(samples, sample_rate, model, nodes=chosen, device=choose_device(device))
+    device = choose_device(device)
+    estimates = separate(samples, sample_rate, model, nodes=chosen, condition=condition, device=device)
     files = []
     for node, estimate in zip(chosen, estimates, strict=True):
         files.append(out / f"{node}.wav")

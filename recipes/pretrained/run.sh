@@ -14,47 +14,33 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-conf=$here/conf/guitar-path.yml exp_dir= card= stage=0 stop_stage=3
+conf=$here/conf/guitar-path.yml card= stage=0 stop_stage=3
 songs=(composed played played_test) tests=(composed played_test) midi=data/pretrained/midi
-args=()
-while [ $# -gt 0 ]; do
-    case $1 in
-        --conf) conf=$2; shift 2 ;;
-        --exp_dir) exp_dir=$2; shift 2 ;;
-        --card) card=$2; shift 2 ;;
-        --stage) stage=$2; shift 2 ;;
-        --stop_stage) stop_stage=$2; shift 2 ;;
-        --smoke) conf=$here/conf/smoke.yml songs=(smoke) tests=(smoke) midi= card=exp/smoke/smoke.md; shift ;;
-        -h | --help) sed -n '2,/^set/p' "${BASH_SOURCE[0]}" | sed '$d; s/^# \{0,1\}//'; exit 0 ;;
-        *) args+=("$1"); shift ;;
-    esac
-done
-name=$(basename "$conf" .yml)
-exp_dir=${exp_dir:-exp/$name}
-card=${card:-$here/../../hiersep/models/pretrained/$name.md}
-confs=("${tests[@]/%/.yml}")
-confs=("${confs[@]/#/$here/conf/}")
-
-run() {  # run NUMBER NAME COMMAND...
-    if [ "$1" -ge "$stage" ] && [ "$1" -le "$stop_stage" ]; then
-        printf '\n== Stage %s: %s\n   %s\n' "$1" "$2" "${*:3}"
-        "${@:3}"
-    fi
+own_option() {
+    [ "$1" = --card ] && card=$2 taken=2
 }
+source "$here/../stages.sh"
+card=${card:-$here/../../hiersep/models/pretrained/$(basename "$conf" .yml).md}
+if [ -n "$smoke" ]; then
+    songs=(smoke) tests=(smoke) midi= card=$exp_dir/smoke.md
+fi
 
-python "$here/../check.py" "$conf" ${args[@]+"${args[@]}"}
 if [ -n "$midi" ]; then
     run 0 "Gather songs by others" python "$here/midi.py" "$midi"
 fi
 for set in "${songs[@]}"; do
-    run 0 "Render $set" python "$here/../rendered/prepare.py" "$here/conf/$set.yml"
+    run 0 "Render $set" python "$recipes/prepare.py" "$here/conf/$set.yml"
 done
 run 1 "Train" hiersep train "$conf" --exp-dir "$exp_dir" ${args[@]+"${args[@]}"}
-run 2 "Evaluate" python "$here/eval.py" "$exp_dir" "${confs[@]}"
-if [ "$name" = smoke ] && [ ! -e "$card" ] && [ "$stop_stage" -ge 3 ]; then
+half=$exp_dir/half.safetensors
+run 2 "Round to half precision" python "$here/half.py" "$exp_dir" "$half"
+for set in "${tests[@]}"; do
+    run 2 "Evaluate on $set" python "$recipes/evaluate.py" "$here/conf/$set.yml" "$half" "$exp_dir/$set"
+done
+if [ -n "$smoke" ] && [ ! -e "$card" ] && [ "$stop_stage" -ge 3 ]; then
     cp "$here/conf/smoke.md" "$card"
 fi
 for set in "${tests[@]}"; do
-    run 3 "Write the table of $set" python "$here/../tables.py" "$set" "$exp_dir/$set" "$card"
+    run 3 "Write the table of $set" python "$recipes/tables.py" "$set" "$exp_dir/$set" "$card"
 done
-run 3 "Ship" python "$here/ship.py" "$exp_dir" "$card" "${tests[@]}"
+run 3 "Ship" python "$here/ship.py" "$exp_dir" "$half" "$card" "${tests[@]}"

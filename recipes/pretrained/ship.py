@@ -1,9 +1,9 @@
 """Stage 3: put a scored network where `hiersep.from_pretrained` finds it by name.
 
-Usage: python ship.py EXP_DIR CARD.md TEST ...
+Usage: python ship.py EXP_DIR HALF.safetensors CARD.md TEST ...
 
-The network is called as its card is, CARD, and lies beside it. The card's heading, ``# CARD: what it does``, describes
-the network in a line. TEST names a folder of EXP_DIR with scores.
+The network, rounded to half precision, is called as its card is, CARD, and lies beside it. The card's heading,
+``# CARD: what it does``, describes it in a line. TEST names a folder of EXP_DIR with scores.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ DATA = (
 LICENCE = "MIT, as far as weights can be owned; the data's licences are named under data"
 
 
-def main(exp_dir: str, card: str, *tests: str) -> None:
+def main(exp_dir: str, half: str, card: str, *tests: str) -> None:
     folder, target = Path(exp_dir), Path(card).with_suffix(".safetensors")
     heading = Path(card).read_text(encoding="utf-8").splitlines()[0]
     name, _, description = heading.removeprefix("# ").partition(": ")
     if name != target.stem or not description:
         raise DataError(f"{card}: expected the heading '# {target.stem}: what it does', got {heading!r}; write it")
-    half, scores = folder / "half.safetensors", [folder / test / "results.json" for test in tests]
-    made_of = [half, Path(card), *scores]
+    scores = [folder / test / "results.json" for test in tests]
+    made_of = [Path(half), Path(card), *scores]
     if target.is_file() and target.stat().st_mtime > max(path.stat().st_mtime for path in made_of):
         print(f"Shipped already: {target}")
         return

@@ -12,30 +12,14 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-conf=$here/conf/base.yml exp_dir= stage=0 stop_stage=3
-args=() overwrite=()
-while [ $# -gt 0 ]; do
-    case $1 in
-        --conf) conf=$2; shift 2 ;;
-        --exp_dir) exp_dir=$2; shift 2 ;;
-        --stage) stage=$2; shift 2 ;;
-        --stop_stage) stop_stage=$2; shift 2 ;;
-        --overwrite) overwrite=(--overwrite); shift ;;
-        --smoke) conf=$here/conf/smoke.yml; shift ;;
-        -h | --help) sed -n '2,/^set/p' "${BASH_SOURCE[0]}" | sed '$d; s/^# \{0,1\}//'; exit 0 ;;
-        *) args+=("$1"); shift ;;
-    esac
-done
-exp_dir=${exp_dir:-exp/$(basename "$conf" .yml)}
-
-run() {  # run NUMBER NAME COMMAND...
-    if [ "$1" -ge "$stage" ] && [ "$1" -le "$stop_stage" ]; then
-        printf '\n== Stage %s: %s\n   %s\n' "$1" "$2" "${*:3}"
-        "${@:3}"
-    fi
+conf=$here/conf/base.yml stage=0 stop_stage=3 overwrite=
+own_option() {
+    [ "$1" = --overwrite ] && overwrite=--overwrite taken=1
 }
+source "$here/../stages.sh"
 
-run 0 "Prepare" python "$here/prepare.py" "$conf" ${args[@]+"${args[@]}"}
-run 1 "Train" python "$here/train.py" "$conf" "$exp_dir" ${overwrite[@]+"${overwrite[@]}"} ${args[@]+"${args[@]}"}
-run 2 "Separate a held-out song" python "$here/separate.py" "$exp_dir"
-run 3 "Evaluate on held-out songs" python "$here/eval.py" "$exp_dir"
+run 0 "Prepare" python "$recipes/prepare.py" "$conf" ${args[@]+"${args[@]}"}
+run 1 "Train" hiersep train "$conf" --exp-dir "$exp_dir" $overwrite ${args[@]+"${args[@]}"}
+trained=("$exp_dir/conf.yml" "$exp_dir/best.safetensors")
+run 2 "Separate a held-out song" python "$recipes/separate.py" "${trained[@]}" "$exp_dir/song"
+run 3 "Evaluate on held-out songs" python "$recipes/evaluate.py" "${trained[@]}" "$exp_dir"

@@ -1,6 +1,6 @@
-"""Stage 3: score the trained network on held-out songs, and write an example to look at and listen to.
+"""Score a network on the data of a configuration, and write an example to look at and listen to, unless that is done.
 
-Usage: python eval.py EXP_DIR
+Usage: python recipes/evaluate.py CONF.yml CHECKPOINT OUT [--section.key VALUE ...]
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from hiersep.cli.command import run_script
 from hiersep.config import load_experiment
 from hiersep.evaluation import table
 from hiersep.report import run_evaluation
-from hiersep.training.names import CHECKPOINT_NAME
 
 
-def main(exp_dir: str) -> None:
-    folder = Path(exp_dir)
-    config = load_experiment(folder / "conf.yml")
+def main(conf: str, checkpoint: str, out: str, *overrides: str) -> None:
+    config, folder = load_experiment(conf, overrides), Path(out)
     results = run_evaluation(
-        folder / CHECKPOINT_NAME, config.data.folder, folder, settings=config.evaluation, example=folder, jobs=-1
+        checkpoint, config.data.folder, folder, settings=config.evaluation, example=folder, jobs=-1
     )
     print(table(results))
     print(f"Scores: {folder / 'results.json'}, clip by clip {folder / 'scores.csv'}")

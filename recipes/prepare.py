@@ -1,4 +1,4 @@
-"""Stage 0: render the multitracks that a configuration asks for, where they do not lie already.
+"""Render the multitracks that a configuration asks for, where they do not lie already.
 
 Usage: python prepare.py CONF.yml [--section.key VALUE ...]
 """
