@@ -12,11 +12,11 @@ import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hiersep.errors import DataError
+from hiersep.errors import ConfigError, DataError
 from hiersep.files import atomic_path
 
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 STEPS = {"PCM_16": 2**15, "PCM_24": 2**23}  # of integer formats, up to full scale
 SUFFIXES = (".wav", ".flac", ".ogg", ".aiff", ".aif", ".mp3")
+# By kind, libsndfile's name for the sample format of so many bits; the first is the default.
+_FORMATS = {
+    "wav": (("32f", "FLOAT"), ("24", "PCM_24"), ("16", "PCM_16")),
+    "flac": (("24", "PCM_24"), ("16", "PCM_16")),
+    "mp3": (("", "MPEG_LAYER_III"),),
+}
 _CODEC_FRAMES = 4096  # that a codec may withhold at an end; whoever misses more is damaged
 
 
@@ -184,6 +190,38 @@ def _read_stream(path: Path, stream: int, start: int, frames: int) -> tuple[Audi
     return np.ascontiguousarray(samples[0].T), found.sample_rate  # (channel, time)
 
 
+class FileFormat(NamedTuple):
+    """What results are written as: the suffix, and libsndfile's name for the sample format, as `write` takes it."""
+
+    suffix: str
+    subtype: str
+
+    @classmethod
+    def of(cls, kind: str = "wav", bits: str | None = None) -> FileFormat:
+        """Name a format as people do.
+
+        Args:
+            kind: ``wav``, ``flac`` or ``mp3``.
+            bits: ``16``, ``24``, or of wav ``32f``, 32-bit float. Default: the most that the kind has. Of mp3 none.
+
+        Raises:
+            ConfigError: If there is no such kind, or it does not come in these bits.
+
+        Example:
+            >>> FileFormat.of("flac", "16")
+            FileFormat(suffix='.flac', subtype='PCM_16')
+        """
+        if kind not in _FORMATS:
+            raise ConfigError(f"format: expected {', '.join(_FORMATS)}, got {kind!r}")
+        if bits is None:
+            return cls(f".{kind}", _FORMATS[kind][0][1])
+        for name, subtype in _FORMATS[kind]:
+            if name == bits:
+                return cls(f".{kind}", subtype)
+        names = " or ".join(name for name, _ in _FORMATS[kind] if name) or "none"
+        raise ConfigError(f"bits: expected {names} for {kind}, got {bits!r}; leave it out for the default")
+
+
 def write(
     path: str | os.PathLike[str],
     samples: npt.NDArray[Any],
@@ -194,10 +232,11 @@ def write(
     """Write audio atomically, in the format that the suffix names.
 
     Args:
-        path: Where to; wav or flac.
+        path: Where to; wav, flac or mp3.
         samples: Audio. Integer formats hold [-1, 1); what lies beyond is clipped, and a warning says so.
         sample_rate: In Hz.
-        subtype: libsndfile's name for the sample format: ``PCM_16``, ``PCM_24`` or ``FLOAT``.
+        subtype: libsndfile's name for the sample format: ``PCM_16``, ``PCM_24``, ``FLOAT`` or
+            ``MPEG_LAYER_III``; `FileFormat` knows them.
 
     Shape:
         samples: (channel, time) or (time,).

@@ -102,6 +102,38 @@ def test_separate_writes_the_nodes_that_are_asked_for(model, song, tmp_path):
     assert {path.stem for path in (tmp_path / "out" / "song").iterdir()} == {"guitar", "clean_guitars"}
 
 
+@pytest.mark.parametrize(
+    ("words", "suffix", "subtype"),
+    [
+        ("--format flac", "flac", "PCM_24"), ("--format flac --bits 16", "flac", "PCM_16"),
+        ("--bits 24", "wav", "PCM_24"), ("--bits 32f", "wav", "FLOAT"), ("--format mp3", "mp3", "MPEG_LAYER_III"),
+    ],
+)  # fmt: skip
+def test_separate_writes_the_format_that_is_asked_for(words, suffix, subtype, model, song, tmp_path):
+    for name, options in (("song", words), ("float", "")):
+        result = run(
+            "separate", song, "--model", model, "--out", tmp_path / name, "--nodes", "guitar", *options.split()
+        )
+        assert result.exit_code == 0, result.output
+    out = tmp_path / "song" / "song" / f"guitar.{suffix}"
+    info = soundfile.info(out)
+    assert (info.subtype, info.frames, info.samplerate, info.channels) == (subtype, 6615, 22050, 2)
+    written, _ = soundfile.read(out)
+    exact, _ = soundfile.read(tmp_path / "float" / "song" / "guitar.wav")
+    if subtype == "MPEG_LAYER_III":
+        assert np.sum((written - exact) ** 2) < 0.3 * np.sum(exact**2)  # of noise, which a codec likes least
+    else:
+        np.testing.assert_allclose(written, exact, atol={"PCM_16": 2**-16, "PCM_24": 2**-24, "FLOAT": 0}[subtype])
+
+
+def test_a_format_that_is_none_is_named(model, song, tmp_path):
+    words = ("separate", song, "--model", model, "--out", tmp_path / "out")
+    fails(run(*words, "--format", "ogg"), 2, "'ogg'", "wav, flac, mp3")
+    fails(run(*words, "--format", "flac", "--bits", "32f"), 2, "'32f'", "24 or 16")
+    fails(run(*words, "--format", "mp3", "--bits", "16"), 2, "'16'", "none for mp3")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_mixture_that_is_none_is_named(model, tmp_path):
     (tmp_path / "text.wav").write_text("this is no sound")
     (tmp_path / "empty.wav").touch()

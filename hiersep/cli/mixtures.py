@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,13 @@ from hiersep.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+# Options that these commands share.
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps. Default: the fastest at hand.")]
+Kind = Annotated[str, typer.Option("--format", help="What is written: wav, flac or mp3.")]
+Bits = Annotated[
+    str | None, typer.Option(help="Bits of a sample: 16, 24 or, of wav, 32f: float. Default: the most there are.")
+]
 
 
 def result_folders(mixtures: Sequence[Path], out: Path) -> dict[Path, Path]:

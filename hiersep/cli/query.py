@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hiersep.cli.command import command
-from hiersep.cli.mixtures import names_of, result_folders, take_apart
+from hiersep.cli.mixtures import Bits, Device, Kind, names_of, result_folders, take_apart
 
 
 @command
@@ -18,14 +18,16 @@ def query(
         list[Path],
         typer.Option(metavar="FILE", help="An example: the wanted sound alone, some seconds of it. May be repeated."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the results: one folder per mixture, one wav per level.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results: one folder per mixture, one file per level.")],
     model: Annotated[
         str, typer.Option(help="Checkpoint that is asked by an example: a file, a shipped name, or user/model.")
     ] = "query",
     level: Annotated[str | None, typer.Option(help="Levels wanted, separated by commas. Default: all.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps. Default: the fastest at hand.")] = None,
+    device: Device = None,
+    kind: Kind = "wav",
+    bits: Bits = None,
 ) -> None:
-    """Take out of mixtures what sounds like an example: one wav per level, coarse to fine.
+    """Take out of mixtures what sounds like an example: one file per level, coarse to fine.
 
     Several examples of the same sound are averaged.
 
@@ -35,12 +37,14 @@ def query(
 
         hiersep query *.wav --like trumpet.wav --like other-trumpet.wav --level class --out found
     """
+    from hiersep.audio import FileFormat
     from hiersep.errors import ConfigError
     from hiersep.models.checkpoint import from_pretrained
     from hiersep.models.query import QuerySeparator
     from hiersep.separation import choose_device, choose_nodes, find_anchor, write_estimates
 
     folders = result_folders(mixtures, out)
+    file_format = FileFormat.of(kind, bits)
     network = from_pretrained(model)
     if not isinstance(network, QuerySeparator):
         raise ConfigError(
@@ -52,5 +56,7 @@ def query(
     anchor = find_anchor(network, like)
     take_apart(
         folders,
-        lambda mix, folder: write_estimates(mix, network, folder, nodes=wanted, condition=anchor, device=device),
+        lambda mix, folder: write_estimates(
+            mix, network, folder, nodes=wanted, condition=anchor, device=device, file_format=file_format
+        ),
     )

@@ -208,8 +208,9 @@ def write_estimates(
     nodes: Sequence[str] | None = None,
     condition: torch.Tensor | None = None,
     device: str | None = None,
+    file_format: audio.FileFormat | None = None,
 ) -> list[Path]:
-    """Separate one file into ``out/NODE.wav``, 32-bit float, at its own rate, channels and length.
+    """Separate one file into ``out/NODE.wav``, at its own rate, channels and length.
 
     Args:
         path: The mixture.
@@ -218,6 +219,7 @@ def write_estimates(
         nodes: Names of the nodes, or levels, wanted. Default: all that the network estimates.
         condition: The anchor, for a network that is asked by a query.
         device: Where to run. Default: the fastest at hand.
+        file_format: What is written. Default: wav of 32-bit float, which keeps what lies above full scale.
 
     Returns:
         The files, coarse to fine.
@@ -230,6 +232,7 @@ def write_estimates(
         HierarchyError: If the network does not estimate a wanted node.
         DataError: If the file cannot be read or the folder not written to.
     """
+    suffix, subtype = file_format or audio.FileFormat.of("wav")
     samples, sample_rate = audio.read(path)
     if not samples.shape[-1]:
         raise DataError(f"{path}: expected audio, got a file with 0 samples")
@@ -238,6 +241,6 @@ def write_estimates(
     estimates = separate(samples, sample_rate, model, nodes=chosen, condition=condition, device=device)
     files = []
     for node, estimate in zip(chosen, estimates, strict=True):
-        files.append(out / f"{node}.wav")
-        audio.write(files[-1], estimate, sample_rate, subtype="FLOAT")
+        files.append(out / f"{node}{suffix}")
+        audio.write(files[-1], estimate, sample_rate, subtype=subtype)
     return files
