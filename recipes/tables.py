@@ -3,7 +3,8 @@
 Usage: python recipes/tables.py NAME RESULTS_DIR FILE.md ...
 
 The place is between the lines ``<!-- begin NAME table -->`` and ``<!-- end NAME table -->``. RESULTS_DIR is the folder
-of the experiment, or a folder in it.
+of the experiment, or a folder in it. Of a network that was not trained there, a shipped one, the table says where it was
+scored.
 """
 
 from __future__ import annotations
@@ -22,13 +23,10 @@ def main(name: str, results_dir: str, *files: str) -> None:
     folder = Path(results_dir)
     home = folder if (folder / SUMMARY_NAME).is_file() else folder.parent
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    training, made = (
-        json.loads((home / record).read_text(encoding="utf-8")) for record in (SUMMARY_NAME, "environment.json")
-    )
-    torch = next(package for package in made["packages"] if package.startswith("torch=="))
     origin = (
-        f"{training['steps']} steps in {training['seconds'] / 60:.0f} minutes on {made['machine']}, "
-        f"{torch}, commit {results['commit']}."
+        f"{_trained(home)}, commit {results['commit']}."
+        if (home / SUMMARY_NAME).is_file()
+        else f"Scored on {results['machine']}, torch {results['torch']}, commit {results['commit']}."
     )
     begin, end = f"<!-- begin {name} table -->", f"<!-- end {name} table -->"
     for file in files:
@@ -41,6 +39,15 @@ def main(name: str, results_dir: str, *files: str) -> None:
         if filled != text:
             write_text(file, filled)
             print(f"Written: {file}")
+
+
+def _trained(folder: Path) -> str:
+    """Say how long the network of an experiment was trained, and on what."""
+    training, made = (
+        json.loads((folder / record).read_text(encoding="utf-8")) for record in (SUMMARY_NAME, "environment.json")
+    )
+    torch = next(package for package in made["packages"] if package.startswith("torch=="))
+    return f"{training['steps']} steps in {training['seconds'] / 60:.0f} minutes on {made['machine']}, {torch}"
 
 
 if __name__ == "__main__":
