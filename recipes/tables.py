@@ -3,8 +3,8 @@
 Usage: python recipes/tables.py NAME RESULTS_DIR FILE.md ...
 
 The place is between the lines ``<!-- begin NAME table -->`` and ``<!-- end NAME table -->``. RESULTS_DIR is the folder
-of the experiment, or a folder in it. Of a network that was not trained there, a shipped one, the table says where it was
-scored.
+of the experiment, or a folder in it. Of a network that was not trained there, a shipped one, the table says where it
+was scored.
 """
 
 from __future__ import annotations
