@@ -93,6 +93,10 @@ def test_all_stages_run_and_leave_what_the_demo_promises(script, tmp_path):
     elif script.parent.name == "demo":
         assert {path.stem for path in (out / "song" / "guitar-path").iterdir()} == set(nodes)
         out = out / "guitar-path"  # by network
+        card = tmp_path / "card.md"
+        card.write_text("<!-- begin demo table -->\n<!-- end demo table -->\n")
+        runpy.run_path(str(RECIPES / "tables.py"))["main"]("demo", str(out), str(card))
+        assert "Scored on" in card.read_text()  # it was trained elsewhere
 
     results = json.loads((out / "results.json").read_text())
     assert list(results["nodes"]) == list(nodes)
