@@ -3,6 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
+
+# How long an example takes is the machine's business, and that of whoever else is at work on it.
+settings.register_profile("hiersep", deadline=None)
+settings.load_profile("hiersep")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -152,7 +152,7 @@ def test_resampling_removes_what_the_new_rate_cannot_hold():
     target=st.sampled_from(RATES),
     frames=st.integers(1, 3000),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_resampled_audio_has_the_length_that_is_asked_for(length, source, target, frames):
     assert audio.resample(np.ones((2, frames)), source, target, length=length).shape == (2, length)
 

@@ -27,7 +27,7 @@ def test_shape_and_type_stay_and_equal_seeds_give_equal_samples(channels, length
 
 
 @given(st.integers(0, 2**31 - 1), st.sampled_from([2.0**-10, 0.25, 8.0]))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_what_a_stem_becomes_does_not_depend_on_its_level(seed, gain):
     samples = noise(0.2, seed=1).astype(np.float32)
     louder = augment(np.float32(gain) * samples, RATE, seed)

@@ -9,7 +9,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hiersep import strict_yaml
@@ -203,7 +203,6 @@ def test_rotation_multiplies_pairs_by_complex_numbers_of_length_one():
     torch.testing.assert_close(rotate(vectors, positions), expected, atol=1e-4, rtol=0)
 
 
-@settings(deadline=None)
 @given(st.integers(-500, 500), st.integers(1, 12))
 def test_products_of_rotated_vectors_do_not_change_when_all_positions_shift(shift, length):
     queries, keys = normal(length, 8, seed=2).double(), normal(length, 8, seed=3).double()

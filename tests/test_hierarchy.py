@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hiersep.errors import HierarchyError, HiersepWarning
 from hiersep.hierarchy import Hierarchy
 
-laws = settings(max_examples=60, deadline=None)
+laws = settings(max_examples=60)
 TRICKY_IDS = ["no", "on", "y", "null", "true", "e1", "drums"]
 LABEL_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8)
 

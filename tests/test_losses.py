@@ -124,7 +124,7 @@ def test_negative_si_sdr_is_the_metric_within_soft_limits_of_30_db(error_db, gai
     assert abs(expected) <= 30.1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(0.1, 10), st.sampled_from([1, -1]), st.floats(0.05, 20), st.floats(-0.3, 0.3))
 def test_negative_si_sdr_knows_no_gain_sign_or_offset_and_negative_snr_does(gain, sign, reference_gain, offset):
     source, error = waves(noise(0.05, seed=1)), waves(noise(0.05, db=-30, seed=2))
@@ -157,7 +157,7 @@ def test_silent_targets_are_pulled_to_silence_from_any_level(loss, reference_db)
     assert levels[0] == pytest.approx(0, abs=0.01)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from([negative_snr, negative_si_sdr]),
     st.sampled_from([0.0, 1e-4, 1.0]),
@@ -335,7 +335,7 @@ def test_a_networks_gradient_is_that_of_what_is_known(loss, kind, constraint, hi
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations([0, 1, 2]))
 def test_permuting_siblings_permutes_the_values(order):
     generator = torch.Generator().manual_seed(1)

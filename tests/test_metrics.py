@@ -45,7 +45,7 @@ def test_snr_has_a_closed_form_and_judges_the_gain(decibels):
     assert si_sdr(moved, reference).item() == pytest.approx(decibels, abs=1e-3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.sampled_from([1, -1]), st.floats(-0.5, 0.5))
 def test_gain_sign_and_offset_of_either_signal_change_nothing(gain, other_gain, sign, offset):
     reference = noise(0.1, seed=1)

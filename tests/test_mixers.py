@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from helpers import ACOUSTIC_GUITAR, BASS, DISTORTED_GUITAR, PIANO, RATE, noise, write_slakh
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hiersep import audio
@@ -59,7 +59,6 @@ DISTRIBUTIONS = st.one_of(
 
 
 @given(DISTRIBUTIONS, st.integers(0, 1000))
-@settings(deadline=None)
 def test_every_draw_lies_in_the_range_and_equal_seeds_give_equal_draws(written, seed):
     distribution = parse_distribution(written, "here", "gain")
     low, high = distribution.support

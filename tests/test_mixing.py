@@ -59,7 +59,6 @@ def gain_of(stems, node_sums):
 
 
 @given(mixtures())
-@settings(deadline=None)
 def test_the_mixture_and_every_submix_are_sums_of_stems_under_one_gain(case):
     hierarchy, claims, stems = case
     mixture, submixes = mix(stems, hierarchy.membership(claims)[1:])
@@ -77,7 +76,6 @@ def test_the_mixture_and_every_submix_are_sums_of_stems_under_one_gain(case):
 
 
 @given(mixtures())
-@settings(deadline=None)
 def test_a_parent_is_the_sum_of_its_children_and_of_what_it_claims_itself(case):
     hierarchy, claims, stems = case
     mixture, submixes = mix(stems, hierarchy.membership(claims)[1:])
@@ -217,7 +215,7 @@ def place(file, event, length):
         max_size=4,
     )
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_every_event_lies_where_and_as_loud_as_it_says(two_stems, events):
     files = [read_audio(stem.path)[0] for stem in two_stems.tracks[0].stems]
     audible = realise(two_stems, MixtureSpec(tuple(events), (None,) * len(events), 0.1))

@@ -124,7 +124,7 @@ def any_nodes(membership, seed):
     return waves(stems.sum(0)[None]), waves(np.einsum("ns,sct->nct", rows, stems)[None])
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(memberships, st.integers(0, 999))
 def test_for_any_nodes_no_mask_beats_the_phase_sensitive_one_and_on_waveforms_hardly(membership, seed):
     mixture, nodes = any_nodes(membership, seed)
@@ -139,7 +139,7 @@ def test_for_any_nodes_no_mask_beats_the_phase_sensitive_one_and_on_waveforms_ha
         assert (scores["phase_sensitive"] > scores[other] - 0.5).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(memberships, st.integers(0, 999), st.floats(-2, 3), st.randoms(use_true_random=False))
 def test_a_node_and_its_remainder_share_every_bin_whatever_the_loudness_and_the_other_nodes(
     membership, seed, exponent, random

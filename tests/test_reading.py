@@ -22,7 +22,7 @@ def catalog(tmp_path_factory):
 
 
 @given(start=st.integers(0, 3 * RATE), length=st.integers(1, 2 * RATE), channels=st.sampled_from([1, 2]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_an_excerpt_is_the_files_samples_and_zeros_past_their_end(catalog, start, length, channels):
     block = read_block(catalog, 0, start / RATE, length, channels)
     assert block.shape == (2, channels, length)

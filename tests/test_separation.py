@@ -51,7 +51,7 @@ def make(kind=PathSeparator, rate=RATE):
 identity, short_sighted, network = make(Identity), make(ShortSighted), make()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 100_000),
     st.integers(1, 2),

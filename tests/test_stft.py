@@ -23,7 +23,7 @@ def test_a_mask_of_ones_gives_the_signal_back(rng, length, hop_length):
     assert (back - signal).abs().max() <= 1e-6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 3000), st.sampled_from([(16, 8), (16, 3), (64, 1), (256, 128), (258, 100)]), st.integers(0, 99))
 def test_every_length_and_hop_is_exact_in_double_precision(length, sizes, seed):
     stft = STFT(*sizes).double()
@@ -31,7 +31,7 @@ def test_every_length_and_hop_is_exact_in_double_precision(length, sizes, seed):
     assert (stft.inverse(stft(signal), length) - signal).abs().max() <= 1e-12
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 3000), st.sampled_from([(64, 32), (256, 128), (256, 64)]), st.integers(0, 99))
 def test_no_mask_makes_a_click_at_the_ends(length, sizes, seed):
     # Masking leaves something at the edges of a frame; dividing it by a window that is almost zero there would

@@ -50,7 +50,7 @@ def blocks(cache):
     peak=st.floats(1e-6, 30.0),
     samples=st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=50),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_step_is_a_power_of_two_and_the_error_half_a_step(peak, samples):
     audio = np.array(samples, np.float32) * np.float32(peak)
     steps, scale = quantise(audio)
@@ -62,7 +62,7 @@ def test_a_step_is_a_power_of_two_and_the_error_half_a_step(peak, samples):
 
 
 @given(st.lists(st.integers(-(2**15), 2**15 - 1), min_size=1, max_size=50))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_sixteen_bits_are_kept_bit_for_bit(integers):
     audio = np.array(integers, np.float32) / 2**15
     steps, scale = quantise(audio)

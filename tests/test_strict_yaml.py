@@ -27,20 +27,20 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=3))
 def test_what_is_dumped_loads_as_it_was(value):
     assert strict_yaml.load(strict_yaml.dump(value), "f") == value
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=3), st.sampled_from([None, 1, "\t"]))
 def test_json_reads_as_the_json_module_reads_it(value, indent):
     text = json.dumps(value, indent=indent)
     assert strict_yaml.load(text, "f", as_json=True) == json.loads(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(st.sampled_from("ab:-[]{}, \n\t\"'#&*!|>%@1.e0~<?\\"), max_size=25), st.booleans())
 def test_no_text_leads_to_another_error_than_ours(text, as_json):
     message = "f:"

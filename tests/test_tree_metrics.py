@@ -140,7 +140,7 @@ def test_the_sums_error_has_limits_and_no_value_in_silence():
     assert sum_error_db(0 * wave, 0 * wave[None]).isnan()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seeds, st.permutations(ALL))
 def test_a_tree_of_shares_has_nothing_to_complain_of_in_any_order_of_nodes(seed, nodes):
     masks = shared(seed)[:, [ALL.index(node) for node in nodes]]
@@ -154,7 +154,7 @@ def test_a_tree_of_shares_has_nothing_to_complain_of_in_any_order_of_nodes(seed,
         assert (error < -100).all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seeds)
 def test_a_path_under_the_constraint_never_exceeds_and_one_without_does(seed):
     nodes = ["plucked", "guitar"]
