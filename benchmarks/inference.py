@@ -43,7 +43,7 @@ from hiersep import HierarchicalMixtureDataset, HierarchicalSeparator, PathSepar
 from hiersep.compat import nussl
 from hiersep.metrics import si_sdr
 from hiersep.render import RenderSettings, render
-from hiersep.separation import Segmenting, separate
+from hiersep.separation import SeparationSettings, separate
 from hiersep.separation.segments import OVERLAP_S, Segments
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def make_mixture(model: PathSeparator, seconds: float) -> np.ndarray:
 # Time
 
 
-def bare(model: PathSeparator, mixture: np.ndarray, segmenting: Segmenting) -> Callable[[], None]:
+def bare(model: PathSeparator, mixture: np.ndarray, segmenting: SeparationSettings) -> Callable[[], None]:
     """Make the network's work alone, over the batches that `separate` makes."""
     segments = segmenting.lay_out(mixture.shape[1], hop=model.stft.hop_length, sample_rate=int(model.sample_rate))
     spectra = [
@@ -138,8 +138,8 @@ def time_separation(repeats: int, seconds: float) -> tuple[list, list[Bar]]:
     signal = nussl.AudioSignal(audio_data_array=mixture, sample_rate=rate, stft_params=params)
     ways: dict[str, Callable[[], Any]] = {
         "separate": lambda: separate(mixture, rate, model),
-        "bare, all frames at once": bare(model, mixture, Segmenting(segment_s=2 * seconds)),
-        "bare, the same batches": bare(model, mixture, Segmenting()),
+        "bare, all frames at once": bare(model, mixture, SeparationSettings(segment_s=2 * seconds)),
+        "bare, the same batches": bare(model, mixture, SeparationSettings()),
         "HierarchicalSeparator": lambda: HierarchicalSeparator(signal, model, device="cpu")(),
         "nussl's DeepMaskEstimation": lambda: nussls_separator(theirs, model, signal)(),
     }
@@ -234,11 +234,11 @@ def measure_quality(seconds: float) -> tuple[list, list[Bar]]:
         songs = open_songs(Path(scratch) / "songs", model, seconds)
         for item in map(songs.__getitem__, range(SONGS)):
             mixture, sources = item["mix"].numpy(), item["sources"]
-            whole = torch.from_numpy(separate(mixture, rate, model, segmenting=Segmenting(segment_s=2 * seconds)))
+            whole = torch.from_numpy(separate(mixture, rate, model, settings=SeparationSettings(segment_s=2 * seconds)))
             reached = si_sdr(whole, sources)  # (node,), NaN where a node is silent
             for overlap in OVERLAPS_S:
-                segmenting = Segmenting(overlap_s=overlap)
-                parts = torch.from_numpy(separate(mixture, rate, model, segmenting=segmenting))
+                segmenting = SeparationSettings(overlap_s=overlap)
+                parts = torch.from_numpy(separate(mixture, rate, model, settings=segmenting))
                 segments = segmenting.lay_out(mixture.shape[1], hop=hop, sample_rate=rate)
                 changes[overlap] += (si_sdr(parts, sources) - reached)[reached > REACHED_DB].tolist()
                 joins[overlap].append(standing_out(parts, whole, segments, rate))

@@ -19,10 +19,10 @@ def main(conf: str, checkpoint: str, out: str, *overrides: str) -> None:
         print(f"Separated already: {folder}")
         return
     from hiersep.models.checkpoint import from_pretrained
-    from hiersep.separation import write_estimates
+    from hiersep.separation import Passage, write_estimates
 
     song = min(Path(config.data.folder, config.evaluation.split).glob("Track*/mix.*"))
-    files = write_estimates(song, from_pretrained(checkpoint), folder)
+    files = write_estimates(song, Passage(from_pretrained(checkpoint)), folder)
     print(f"{song} taken apart:", *files, sep="\n  ")
 
 

@@ -14,7 +14,7 @@ from hiersep.errors import CheckpointError, ConfigError, DataError, HierarchyErr
 from hiersep.models import checkpoint
 from hiersep.models.anchors import Anchor
 from hiersep.models.query import average_anchors
-from hiersep.separation import Segmenting, separate, write_estimates
+from hiersep.separation import Passage, SeparationSettings, separate, write_estimates
 
 FIXTURES = Path(__file__).parent / "fixtures"
 RATE = 8000
@@ -77,11 +77,11 @@ def test_another_example_gives_another_estimate(mixture, example):
 def test_every_segment_of_a_long_mixture_and_every_channel_has_the_anchor(example, rng):
     samples = rng.uniform(-1, 1, (2, 3 * RATE)).astype(np.float32)
     anchor = QueryByExampleSeparator(signal(samples), example, model=model).anchor
-    settings = Segmenting(segment_s=0.7, overlap_s=0.2, batch_size=4)
-    parts = separate(samples, RATE, model, condition=anchor, segmenting=settings)
-    one = separate(samples[1:], RATE, model, condition=anchor, nodes=["class"], segmenting=settings)
+    settings = SeparationSettings(segment_s=0.7, overlap_s=0.2, batch_size=4)
+    parts = separate(samples, RATE, model, condition=anchor, settings=settings)
+    one = separate(samples[1:], RATE, model, condition=anchor, nodes=["class"], settings=settings)
     np.testing.assert_allclose(parts[2:, 1:], one, atol=1e-6)
-    other = separate(samples, RATE, model, condition=-anchor, segmenting=settings)
+    other = separate(samples, RATE, model, condition=-anchor, settings=settings)
     for begin in range(0, 3 * RATE, RATE // 4):
         assert error_db(parts[..., begin : begin + RATE // 4], other[..., begin : begin + RATE // 4]) > -60
 
@@ -184,15 +184,15 @@ def test_each_separator_names_the_other_where_the_network_is_of_its_kind(mixture
     assert wrong.endswith("use HierarchicalSeparator(mix, model=...)")
 
 
-@pytest.mark.parametrize("several", [[], [model, model], {"path": model}, None], ids=["none", "list", "dict", "None"])
-def test_a_model_that_is_no_network_is_refused(mixture, example, several):
+@pytest.mark.parametrize("nothing", [{"path": model}, None, 3, [3]], ids=["dict", "None", "int", "list"])
+def test_a_model_that_is_no_network_is_refused(mixture, example, nothing):
     for call in (
-        lambda: HierarchicalSeparator(mixture, several),
-        lambda: QueryByExampleSeparator(mixture, example, model=several),
+        lambda: HierarchicalSeparator(mixture, nothing),
+        lambda: QueryByExampleSeparator(mixture, example, model=nothing),
     ):
         wrong = refusal(ConfigError, call)
-        assert wrong.startswith("model: expected one network, or a checkpoint's path or name, got ")
-        assert f"got {type(several).__name__}; " in wrong
+        got = type(nothing[0] if isinstance(nothing, list) else nothing).__name__
+        assert wrong == f"model: expected a network, a checkpoint's path or name, or a list of these, got {got}"
 
 
 def test_arrays_and_files_want_an_anchor_where_the_network_needs_one(tmp_path):
@@ -202,7 +202,7 @@ def test_arrays_and_files_want_an_anchor_where_the_network_needs_one(tmp_path):
     anchor = torch.ones(1, model.query_config.embedding_size)
     assert "expected none" in refusal(ConfigError, lambda: separate(samples, RATE, path, condition=anchor))
     file = write_audio(tmp_path / "song.wav", samples, RATE)
-    assert "got none" in refusal(ConfigError, lambda: write_estimates(file, model, tmp_path / "out"))
+    assert "got none" in refusal(ConfigError, lambda: write_estimates(file, Passage(model), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 

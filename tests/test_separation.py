@@ -17,7 +17,7 @@ from hiersep.models import checkpoint
 from hiersep.models.constraints import running_maximum
 from hiersep.models.path import PathSeparator
 from hiersep.models.tree import TreeSeparator
-from hiersep.separation import Passage, Segmenting, choose_device, separate, write_estimates
+from hiersep.separation import Passage, SeparationSettings, choose_device, separate, write_estimates
 from hiersep.separation.segments import cross_fade
 
 PATH = ("strings_guitars_keyboards", "guitar", "clean_guitars")
@@ -62,8 +62,8 @@ identity, short_sighted, network = make(Identity), make(ShortSighted), make()
 )
 def test_segmenting_changes_nothing_for_an_identity(length, channels, segment_s, share, batch_size, seed):
     mixture = np.random.default_rng(seed).uniform(-1, 1, (channels, length)).astype(np.float32)
-    segmenting = Segmenting(segment_s, share * segment_s / 2, batch_size)
-    estimates = separate(mixture, RATE, identity, segmenting=segmenting)
+    segmenting = SeparationSettings(segment_s, share * segment_s / 2, batch_size)
+    estimates = separate(mixture, RATE, identity, settings=segmenting)
     assert estimates.shape == (3, channels, length)
     assert estimates.dtype == np.float32
     assert np.abs(estimates - mixture).max() <= 1e-5
@@ -73,7 +73,7 @@ def test_segmenting_changes_nothing_for_an_identity(length, channels, segment_s,
 def test_segmenting_changes_nothing_for_a_network_of_finite_receptive_field(seconds):
     mixture = (noise(seconds, rate=RATE) * (1 + np.sin(np.arange(round(seconds * RATE)) / 900))).astype(np.float32)
     whole = separate(mixture, RATE, short_sighted)
-    parts = separate(mixture, RATE, short_sighted, segmenting=Segmenting(segment_s=1.5, overlap_s=0.7))
+    parts = separate(mixture, RATE, short_sighted, settings=SeparationSettings(segment_s=1.5, overlap_s=0.7))
     assert error_db(parts, whole) < -100
 
 
@@ -84,7 +84,7 @@ def test_segmenting_changes_nothing_for_a_network_of_finite_receptive_field(seco
 )
 def test_segments_are_equal_lie_on_the_grid_and_end_with_the_mixture(length, sizes, share):
     hop, most = sizes
-    settings = Segmenting(segment_s=most, overlap_s=share * most / 2)
+    settings = SeparationSettings(segment_s=most, overlap_s=share * most / 2)
     starts, each = settings.lay_out(length, hop=hop, sample_rate=hop)  # a second is a frame
     assert starts[0] == 0
     assert starts[-1] + each == length
@@ -95,7 +95,7 @@ def test_segments_are_equal_lie_on_the_grid_and_end_with_the_mixture(length, siz
 
 
 def test_what_comes_out_is_laid_end_to_end_and_joined_by_ramps_that_sum_to_one():
-    segments = Segmenting(segment_s=12, overlap_s=6).lay_out(31, hop=2, sample_rate=2)
+    segments = SeparationSettings(segment_s=12, overlap_s=6).lay_out(31, hop=2, sample_rate=2)
     ones, numbers = np.ones((len(segments.starts), 1, segments.length)), np.arange(len(segments.starts))
     np.testing.assert_allclose(np.concatenate(list(cross_fade(ones, segments)), axis=-1), np.ones((1, 31)), rtol=1e-6)
     (weights,) = np.concatenate(list(cross_fade(ones * numbers[:, None, None], segments)), axis=-1)
@@ -111,12 +111,12 @@ def test_what_comes_out_is_laid_end_to_end_and_joined_by_ramps_that_sum_to_one()
 @pytest.mark.parametrize(("segment_s", "overlap_s"), [(1.0, 0.6), (1.0, 1.0), (1.0, -0.1), (0.0, 0.0), (-1.0, 0.0)])
 def test_segments_that_overlap_too_far_or_are_nothing_are_refused(segment_s, overlap_s):
     with pytest.raises(ConfigError, match="overlap_s: expected 0 to half"):
-        Segmenting(segment_s=segment_s, overlap_s=overlap_s)
+        SeparationSettings(segment_s=segment_s, overlap_s=overlap_s)
 
 
 def test_an_empty_batch_is_refused():
     with pytest.raises(ConfigError, match="batch_size: expected at least 1, got 0"):
-        Segmenting(batch_size=0)
+        SeparationSettings(batch_size=0)
 
 
 class Slices:
@@ -134,7 +134,7 @@ class Slices:
 def test_a_long_mixture_is_read_once_in_order_and_given_as_soon_as_it_is_finished(channels, batch_size, per_batch):
     samples = noise(10, rate=RATE, channels=channels).astype(np.float32)
     mixture = Slices(samples)
-    passage = Passage(identity, segmenting=Segmenting(segment_s=1.2, overlap_s=0.2, batch_size=batch_size))
+    passage = Passage(identity, settings=SeparationSettings(segment_s=1.2, overlap_s=0.2, batch_size=batch_size))
     stretches, taken = [], []
     for stretch in passage.waveforms(mixture):
         stretches.append(stretch)
@@ -150,7 +150,7 @@ def test_a_long_mixture_is_read_once_in_order_and_given_as_soon_as_it_is_finishe
 def test_batches_change_nothing(rng):
     mixture = rng.uniform(-1, 1, (2, 30_000)).astype(np.float32)
     one, many = (
-        separate(mixture, RATE, network, segmenting=Segmenting(segment_s=0.7, overlap_s=0.2, batch_size=size))
+        separate(mixture, RATE, network, settings=SeparationSettings(segment_s=0.7, overlap_s=0.2, batch_size=size))
         for size in (1, 99)
     )
     np.testing.assert_allclose(one, many, atol=1e-6)
@@ -169,7 +169,7 @@ def test_cutting_a_song_hardly_changes_what_a_trained_network_makes_of_it(render
     for item in (songs[0], songs[1]):
         mixture = item["mix"].numpy()
         whole = separate(mixture, RATE, model)
-        parts = separate(mixture, RATE, model, segmenting=Segmenting(segment_s=4))
+        parts = separate(mixture, RATE, model, settings=SeparationSettings(segment_s=4))
         # Relative to the mixture: a level that is nearly silent differs much from itself, and little to hear.
         assert all(level_db(part - one) - level_db(mixture) < -25 for part, one in zip(parts, whole, strict=True))
         assert level_db(whole[0]) - level_db(mixture) > -10
@@ -310,8 +310,8 @@ def test_result_masks_of_a_long_mixture_are_made_of_segments_and_give_the_estima
 def test_masks_of_segments_are_those_of_the_whole_frame_by_frame(length):
     samples = noise(4, rate=RATE)[:, :length].astype(np.float32)
     cut, whole = (
-        np.concatenate(list(Passage(short_sighted, nodes=["guitar"], segmenting=segmenting).masks(samples)), axis=-1)
-        for segmenting in (Segmenting(segment_s=1.0, overlap_s=0.5), Segmenting())
+        np.concatenate(list(Passage(short_sighted, nodes=["guitar"], settings=segmenting).masks(samples)), axis=-1)
+        for segmenting in (SeparationSettings(segment_s=1.0, overlap_s=0.5), SeparationSettings())
     )
     assert whole.shape == (1, *short_sighted.stft(torch.from_numpy(samples)).shape)
     np.testing.assert_allclose(cut, whole, atol=1e-5)
@@ -398,6 +398,6 @@ def test_what_cannot_be_separated_is_an_error_of_ours(tmp_path, mixture):
 def test_written_estimates_keep_what_lies_above_full_scale(tmp_path):
     samples = 4 * noise(0.3, db=-6, rate=22050, channels=2)
     file = write_audio(tmp_path / "loud.wav", samples, 22050)
-    files = write_estimates(file, make(Identity, rate=22050), tmp_path / "out", nodes=["guitar"])
+    files = write_estimates(file, Passage(make(Identity, rate=22050), nodes=["guitar"]), tmp_path / "out")
     assert files == [tmp_path / "out" / "guitar.wav"]
     np.testing.assert_allclose(read_audio(files[0]), samples, atol=1e-4)

@@ -15,7 +15,7 @@ from hiersep.models import checkpoint
 from hiersep.models.oracle import fit_static_masks
 from hiersep.models.query import QuerySeparator
 from hiersep.render import RenderSettings, render
-from hiersep.separation import Segmenting, separate
+from hiersep.separation import SeparationSettings, separate
 
 FIXTURES = Path(__file__).parent / "fixtures"
 RATE = 8000
@@ -156,14 +156,14 @@ def test_segments_lose_little(models, songs, name):
             [
                 torch.from_numpy(
                     separate(
-                        mixture.numpy(), RATE, model, segmenting=segmenting,
+                        mixture.numpy(), RATE, model, settings=segmenting,
                         condition=None if condition is None else condition[number : number + 1],
                     )
                 )
                 for number, mixture in enumerate(batch["mix"])
             ]
         )
-        for segmenting in (Segmenting(60.0, 2.0), Segmenting(5.0, 2.0))
+        for segmenting in (SeparationSettings(60.0, 2.0), SeparationSettings(5.0, 2.0))
     )  # fmt: skip
     change = scores(pieces, batch).means()["si_sdr"] - scores(whole, batch).means()["si_sdr"]
     assert (change > -0.3).all()  # -0.1 at worst

@@ -77,8 +77,8 @@ def resample_blocks(blocks: Iterable[Audio], source_rate: int, target_rate: int)
     for block in blocks:
         if stream is None:
             stream = soxr.ResampleStream(source_rate, target_rate, len(block), dtype="float32", quality=QUALITY)
-            rest = block[:, :0].T
-        yield stream.resample_chunk(block.T).T
+            rest = np.zeros((0, len(block)), np.float32)
+        yield stream.resample_chunk(block.T.astype(np.float32, copy=False)).T
     if stream is not None:
         yield stream.resample_chunk(rest, last=True).T
 

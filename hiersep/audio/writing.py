@@ -108,16 +108,23 @@ class Writer:
                 )
             except (OSError, RuntimeError, TypeError, ValueError) as error:
                 raise self._failed(error) from error
-            stack.push(self._close)
+            stack.push(self._leave)
             self._stack = stack.pop_all()
         return self
 
-    def _close(self, kind: type[BaseException] | None, *rest: object) -> None:
+    def close(self) -> None:
+        """Write what is left to write; the name comes on leaving. Of several files, close all before leaving any."""
         try:
             self._file.close()
         except (OSError, RuntimeError) as error:
-            if kind is None:
-                raise self._failed(error) from error
+            raise self._failed(error) from error
+
+    def _leave(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            self.close()
+        except DataError:
+            if kind is None:  # else it would hide what happened first
+                raise
 
     def _failed(self, error: Exception) -> DataError:
         reason = str(error).replace(str(self._temporary), str(self.path)) or "an incomplete write"

@@ -3,29 +3,58 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hiersep.cli.command import command
-from hiersep.cli.mixtures import Bits, Device, Kind, names_of, result_folders, take_apart
+from hiersep.cli.mixtures import (
+    Bits,
+    Device,
+    Downmix,
+    DryRun,
+    From,
+    Json,
+    Kind,
+    Mixtures,
+    Output,
+    Overlap,
+    Residual,
+    Shifts,
+    To,
+    make_settings,
+    names_of,
+    take_apart,
+)
+
+if TYPE_CHECKING:
+    from hiersep.separation import Passage
 
 
 @command
 def query(
-    mixtures: Annotated[list[Path], typer.Argument(metavar="MIX...", help="Audio files.")],
+    mixtures: Mixtures,
     like: Annotated[
-        list[Path],
-        typer.Option(metavar="FILE", help="An example: the wanted sound alone, some seconds of it. May be repeated."),
+        list[str],
+        typer.Option(
+            metavar="FILE|SPAN",
+            help="The wanted sound, alone: a file, or when it is heard in the mixture: 0:10-0:15. May be repeated.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results: one folder per mixture, one file per level.")],
-    model: Annotated[
-        str, typer.Option(help="Checkpoint that is asked by an example: a file, a shipped name, or user/model.")
-    ] = "query",
+    model: Annotated[str, typer.Option(help="Checkpoint: a file, a shipped name, or user/model.")] = "query",
     level: Annotated[str | None, typer.Option(help="Levels wanted, separated by commas. Default: all.")] = None,
-    device: Device = None,
+    residual: Residual = False,
+    start: From = None,
+    stop: To = None,
     kind: Kind = "wav",
     bits: Bits = None,
+    overlap: Overlap = None,
+    shifts: Shifts = 1,
+    downmix: Downmix = False,
+    device: Device = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Take out of mixtures what sounds like an example: one file per level, coarse to fine.
 
@@ -35,28 +64,31 @@ def query(
 
         hiersep query song.wav --like drums.wav --out found
 
+        hiersep query song.wav --like 0:10-0:15 --out found
+
         hiersep query *.wav --like trumpet.wav --like other-trumpet.wav --level class --out found
     """
     from hiersep.audio import FileFormat
     from hiersep.errors import ConfigError
     from hiersep.models.checkpoint import from_pretrained
     from hiersep.models.query import QuerySeparator
-    from hiersep.separation import choose_device, choose_nodes, find_anchor, write_estimates
+    from hiersep.separation import Excerpt, Passage, Span, choose_device, choose_nodes, find_anchor
 
-    folders = result_folders(mixtures, out)
-    file_format = FileFormat.of(kind, bits)
+    output = Output(out, FileFormat.of(kind, bits), residual, Span.between(start, stop), dry_run, as_json)
+    settings = make_settings(overlap, shifts, downmix=downmix)
     network = from_pretrained(model)
     if not isinstance(network, QuerySeparator):
         raise ConfigError(
             f"{model}: expected a network that is asked by an example, got a {type(network).__name__}; "
             "use hiersep separate MIX --nodes NAMES"
         )
-    wanted = choose_nodes(network, names_of(level))
-    device = choose_device(device)
-    anchor = find_anchor(network, like)
-    take_apart(
-        folders,
-        lambda mix, folder: write_estimates(
-            mix, network, folder, nodes=wanted, condition=anchor, device=device, file_format=file_format
-        ),
-    )
+    wanted, device = choose_nodes(network, names_of(level)), choose_device(device)
+    spans = {word: Span.of(word) for word in like if Span.fits(word) and not Path(word).exists()}
+    files = [Path(word) for word in like if word not in spans]
+
+    def passage_for(mixture: Path) -> Passage:
+        anchor = find_anchor(network, [*files, *(Excerpt(mixture, span) for span in spans.values())])
+        return Passage(network, nodes=wanted, condition=anchor, device=device, settings=settings)
+
+    common = None if spans else passage_for(Path())  # of files alone the anchor is found once
+    take_apart(mixtures, output, lambda mixture: common or passage_for(mixture))

@@ -8,44 +8,75 @@ from typing import Annotated
 import typer
 
 from hiersep.cli.command import command
-from hiersep.cli.mixtures import Bits, Device, Kind, names_of, result_folders, take_apart
+from hiersep.cli.mixtures import (
+    Bits,
+    Device,
+    Downmix,
+    DryRun,
+    From,
+    Json,
+    Kind,
+    Mixtures,
+    Output,
+    Overlap,
+    Residual,
+    Shifts,
+    To,
+    make_settings,
+    names_of,
+    take_apart,
+)
 
 
 @command
 def separate(
-    mixtures: Annotated[list[Path], typer.Argument(metavar="MIX...", help="Audio files.")],
-    model: Annotated[str, typer.Option(help="Checkpoint: a file, a shipped name, or user/model on the hub.")],
+    mixtures: Mixtures,
     out: Annotated[Path, typer.Option(help="Folder for the results: one folder per mixture, one file per node.")],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            help="A shipped name, a checkpoint's file, user/model on the hub, or another library's: demucs:htdemucs, "
+            "openunmix:umxl. May be repeated: checkpoints of different nodes work as one."
+        ),
+    ] = ["tree"],  # noqa: B006  # typer reads it and changes nothing
     nodes: Annotated[str | None, typer.Option(help="Nodes wanted, separated by commas. Default: all.")] = None,
-    device: Device = None,
+    residual: Residual = False,
+    start: From = None,
+    stop: To = None,
     kind: Kind = "wav",
     bits: Bits = None,
+    overlap: Overlap = None,
+    shifts: Shifts = 1,
+    downmix: Downmix = False,
+    device: Device = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Take mixtures apart: one file per node, as long as the mixture, at its rate and channels.
 
     [bold]Examples[/bold]
 
-        hiersep separate song.wav --model guitar-path --out stems
+        hiersep separate song.wav --out stems
 
-        hiersep separate *.mp3 --model exp/first/best.safetensors --nodes guitar --out stems --format flac
+        hiersep separate song.mp3 --model guitar-path --nodes guitar --residual --out stems --format flac
+
+        hiersep separate album/ 'live/*.m4a' --model tree --nodes drums,bass --out stems --from 1:10 --to 1:40
+
+        hiersep separate song.wav --model coarse.safetensors --model fine.safetensors --out stems
     """
     from hiersep.audio import FileFormat
     from hiersep.errors import ConfigError
-    from hiersep.models.checkpoint import from_pretrained
+    from hiersep.models.loading import load_separator
     from hiersep.models.query import QuerySeparator
-    from hiersep.separation import choose_device, choose_nodes, write_estimates
+    from hiersep.separation import Passage, Span
 
-    folders = result_folders(mixtures, out)
-    file_format = FileFormat.of(kind, bits)
-    network = from_pretrained(model)
+    output = Output(out, FileFormat.of(kind, bits), residual, Span.between(start, stop), dry_run, as_json)
+    settings = make_settings(overlap, shifts, downmix=downmix)
+    network = load_separator(model)
     if isinstance(network, QuerySeparator):
         raise ConfigError(
-            f"{model}: expected a network of fixed nodes, got one that is asked by an example; "
+            f"{model[0]}: expected a network of fixed nodes, got one that is asked by an example; "
             "use hiersep query MIX --like EXAMPLE"
         )
-    wanted = choose_nodes(network, names_of(nodes))
-    device = choose_device(device)
-    take_apart(
-        folders,
-        lambda mix, folder: write_estimates(mix, network, folder, nodes=wanted, device=device, file_format=file_format),
-    )
+    passage = Passage(network, nodes=names_of(nodes), device=device, settings=settings)
+    take_apart(mixtures, output, lambda _: passage)

@@ -9,7 +9,6 @@ runs them, if the disk is the same.
 from __future__ import annotations
 
 import functools
-import hashlib
 import shutil
 import warnings
 from concurrent.futures.process import BrokenProcessPool
@@ -102,17 +101,11 @@ def make_plan(
     network = model if isinstance(model, torch.nn.Module) else checkpoint.from_pretrained(model)
     clips, catalog = choose_clips(network, data, settings)
     settings = replace(settings, duration=clips.duration, clips=None)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    about = [FORMAT, __version__, type(network).__name__, network.get_model_args(), _digest(weights)]
-    key = fingerprint([*about, catalog.key, clips.to_dict(), settings.to_dict(), device, torch.__version__])
+    key = fingerprint(
+        [FORMAT, __version__, network.key, catalog.key, clips.to_dict(), settings.to_dict(), device, torch.__version__]
+    )
     items = ClipSet(clips, catalog, network, channels=settings.channels)
     return Plan(network.to(device).eval(), items, settings, device, key)
-
-
-def _digest(weights: dict[str, torch.Tensor]) -> str:
-    from safetensors.torch import save
-
-    return hashlib.sha256(save(weights)).hexdigest()
 
 
 def score_all(plan: Plan, folder: Path, *, jobs: int = 1) -> Evaluation:

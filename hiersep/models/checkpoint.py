@@ -7,6 +7,7 @@ it names before one of them is made.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,14 @@ def from_pretrained(name: str | os.PathLike[str]) -> MaskingSeparator:
     model.load_state_dict(weights)
     model.eval()
     return model
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """Digest all weights of a network, or of several in one, wherever they lie."""
+    from safetensors.torch import save as to_bytes
+
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    return hashlib.sha256(to_bytes(weights)).hexdigest()
 
 
 def _make(header: Header) -> MaskingSeparator:

@@ -6,7 +6,7 @@ nothing binds them to each other; the backbone then sees the mixture's phase as 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from torch import nn
 from hiersep.compat import asteroid
 from hiersep.config import NetworkConfig, SpectrumConfig
 from hiersep.errors import CheckpointError, ConfigError
+from hiersep.files import fingerprint
 from hiersep.models import checkpoint
 from hiersep.models.backbones import make_backbone
 from hiersep.stft import STFT
@@ -61,6 +62,43 @@ class Separation(NamedTuple):
             items, nodes: (estimate,).
         """
         return Separation(self.mixture[items], self.spectrum[items], self.masks[items, nodes][:, None], self.stft)
+
+
+class Separator(Protocol):
+    """What takes mixtures apart: a network of ours, several together, or a stranger's."""
+
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """Where the nodes stand."""
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the node axis."""
+
+    @property
+    def sample_rate(self) -> float:
+        """In Hz."""
+
+    @property
+    def stft(self) -> STFT:
+        """The masks' transform."""
+
+    @property
+    def complex_masks(self) -> bool:
+        """Whether the masks change the phase as well."""
+
+    def separate_batch(self, mixture: torch.Tensor, condition: torch.Tensor | None = None) -> Separation:
+        """Estimate masks for a batch of mixtures, (batch, channel, time)."""
+
+    @property
+    def key(self) -> str | None:
+        """A digest of all that the estimates depend on; None where that cannot be known."""
+
+    def to(self, device: str) -> Any:
+        """Move it."""
+
+    def eval(self) -> Any:
+        """Make it work as it does when it separates."""
 
 
 class MaskingSeparator(asteroid.models.BaseModel):
@@ -116,15 +154,21 @@ class MaskingSeparator(asteroid.models.BaseModel):
             self.network_config,
             n_freq=self.stft.n_freq,
             sample_rate=sample_rate,
-            channels=3 if self._complex else 1,
+            channels=3 if self.complex_masks else 1,
             condition_size=condition_size,
         )
         self._num_outputs = num_outputs
-        self.head = self.backbone.make_head(num_outputs, self.stft.n_freq, 1 + self._complex)
+        self.head = self.backbone.make_head(num_outputs, self.stft.n_freq, 1 + self.complex_masks)
 
     @property
-    def _complex(self) -> bool:
+    def complex_masks(self) -> bool:
+        """Whether the masks change the phase as well."""
         return self.network_config.mask == "complex"
+
+    @property
+    def key(self) -> str:
+        """A digest of the network and its weights."""
+        return fingerprint([type(self).__name__, self.get_model_args(), checkpoint.weights_digest(self)])
 
     def masks_of(self, values: torch.Tensor) -> torch.Tensor:
         """Make masks of what the head gives: bound them, and hold parents to their children.
@@ -148,9 +192,9 @@ class MaskingSeparator(asteroid.models.BaseModel):
         hidden = self.backbone(self._features(spectrum.flatten(0, 1)), condition)  # (batch * channel, frame, hidden)
         # Where the layers run in bfloat16, masks and all that follows are in the spectrum's precision again.
         values = self.head(hidden).to(spectrum.real.dtype)
-        values = values.view(batch, channels, frames, self._num_outputs, n_freq, 1 + self._complex)
+        values = values.view(batch, channels, frames, self._num_outputs, n_freq, 1 + self.complex_masks)
         values = values.permute(0, 3, 1, 4, 2, 5)  # (batch, output, channel, freq, frame, part)
-        return torch.view_as_complex(values) if self._complex else values[..., 0]
+        return torch.view_as_complex(values) if self.complex_masks else values[..., 0]
 
     def _features(self, spectrum: torch.Tensor) -> torch.Tensor:
         """Give the normalised level in dB and, for complex masks, the real and imaginary part of the phase's factor.
@@ -159,7 +203,7 @@ class MaskingSeparator(asteroid.models.BaseModel):
             spectrum: (item, freq, frame), complex; output: (item, 1 or 3, freq, frame).
         """
         level = self.norm(level_db(spectrum))[:, None]  # (item, 1, freq, frame)
-        if not self._complex:
+        if not self.complex_masks:
             return torch.as_tensor(level)
         phase = torch.view_as_real(spectrum / spectrum.abs().clamp(min=FLOOR))  # in [-1, 1]
         return torch.cat([level, phase.movedim(-1, 1)], dim=1)

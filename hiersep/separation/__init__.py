@@ -1,22 +1,29 @@
 """Apply a network to audio of any length, rate and number of channels.
 
-`segments` cuts a mixture into equal segments and cross-fades what is made of them; `arrays` sends them through a
-network in batches, so that the memory for the network's work is bounded by one; `objects` are nussl's separation
-objects.
+`settings` says how; `segments` cross-fades what is made of the segments of a mixture; `passage` sends them through a
+network in batches, so that the memory for the network's work is bounded by one. `arrays` and `files` take what they
+separate from memory and from disk; `objects` are nussl's separation objects; `spans` are times as people write them.
 """
 
-from hiersep.separation.arrays import Passage, choose_device, choose_nodes, separate, write_estimates
+from hiersep.separation.arrays import separate
+from hiersep.separation.files import output_files, write_estimates
 from hiersep.separation.objects import HierarchicalSeparator, QueryByExampleSeparator, find_anchor
-from hiersep.separation.segments import Segmenting
+from hiersep.separation.passage import RESIDUAL, Passage, choose_device, choose_nodes
+from hiersep.separation.settings import SeparationSettings
+from hiersep.separation.spans import Excerpt, Span
 
 __all__ = [
+    "RESIDUAL",
+    "Excerpt",
     "HierarchicalSeparator",
     "Passage",
     "QueryByExampleSeparator",
-    "Segmenting",
+    "SeparationSettings",
+    "Span",
     "choose_device",
     "choose_nodes",
     "find_anchor",
+    "output_files",
     "separate",
     "write_estimates",
 ]

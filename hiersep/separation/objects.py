@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 
-from hiersep import audio
 from hiersep.compat import nussl
 from hiersep.errors import ConfigError, DataError
 from hiersep.models.anchors import Anchor, is_unit
-from hiersep.models.checkpoint import from_pretrained
+from hiersep.models.loading import load_separator
 from hiersep.models.query import QuerySeparator
-from hiersep.models.separator import MaskingSeparator
-from hiersep.separation.arrays import Passage, at_rate_of, choose_device, choose_nodes, separate
+from hiersep.separation.files import open_source
+from hiersep.separation.passage import RESIDUAL, Passage, choose_device, choose_nodes, resampled
+from hiersep.separation.spans import Excerpt, Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
+
+    from hiersep.separation.settings import SeparationSettings
 
 
 class NodeSeparation(nussl.separation.base.SeparationBase):
@@ -28,9 +31,11 @@ class NodeSeparation(nussl.separation.base.SeparationBase):
 
     Args:
         mix: The mixture, an AudioSignal of any rate, length and number of channels, or an audio file's path.
-        model: A network, or a checkpoint's path or name.
+        model: What `load_separator` takes.
         nodes: Names of the nodes wanted. Default: all that the network estimates.
         device: Where to run. Default: a GPU where there is one.
+        residual: Give what the outermost of the nodes leave of the mixture as well.
+        settings: How the mixture is cut, and more.
 
     Attributes:
         nodes: Names of the nodes wanted, coarse to fine.
@@ -39,22 +44,19 @@ class NodeSeparation(nussl.separation.base.SeparationBase):
     def __init__(
         self,
         mix: Any,
-        model: MaskingSeparator | str | os.PathLike[str],
+        model: Any,
         *,
         nodes: Sequence[str] | None = None,
         device: str | None = None,
+        residual: bool = False,
+        settings: SeparationSettings | None = None,
     ):
         mix = _signal(mix, "mix")
         self.device = choose_device(device)
-        self.model = from_pretrained(model) if isinstance(model, str | os.PathLike) else model
-        if not isinstance(self.model, MaskingSeparator):
-            raise ConfigError(
-                f"model: expected one network, or a checkpoint's path or name, got {type(model).__name__}; of several "
-                "networks, make a separator each"
-            )
+        self.model = load_separator(model)
         self._check_model()
         self.model.to(self.device).eval()
-        self.nodes = choose_nodes(self.model, nodes)
+        self.nodes, self.residual, self.settings = choose_nodes(self.model, nodes), residual, settings
         super().__init__(mix)
         self.metadata["nodes"] = list(self.nodes)
 
@@ -77,8 +79,16 @@ class NodeSeparation(nussl.separation.base.SeparationBase):
         self._estimates = self._separated()
 
     def _separated(self) -> npt.NDArray[np.float32]:
-        samples, rate = self.audio_signal.audio_data, self.audio_signal.sample_rate
-        return separate(samples, rate, self.model, nodes=self.nodes, condition=self._condition, device=self.device)
+        samples, passage = self.audio_signal.audio_data, self._passage()
+        estimates = passage.whole(samples, self.audio_signal.sample_rate)
+        if self.residual:
+            estimates = np.concatenate([estimates, passage.residual(samples, estimates)[None]], dtype=np.float32)
+        return estimates
+
+    def _passage(self) -> Passage:
+        return Passage(
+            self.model, nodes=self.nodes, condition=self._condition, device=self.device, settings=self.settings
+        )
 
     @property
     def result_masks(self) -> list[Any]:
@@ -89,24 +99,28 @@ class NodeSeparation(nussl.separation.base.SeparationBase):
         Raises:
             ConfigError: If the network's masks are complex; nussl has no such masks.
         """
-        if self.model.network_config.mask == "complex":
+        if self.model.complex_masks:
             raise ConfigError("result_masks: expected a network with real masks, got complex ones; use the estimates")
         if self._result_masks is None:
-            mixture = at_rate_of(self.model, self.audio_signal.audio_data, self.audio_signal.sample_rate)
-            passage = Passage(self.model, nodes=self.nodes, condition=self._condition, device=self.device)
-            masks = np.concatenate(list(passage.masks(mixture)), axis=-1)  # (node, channel, freq, frame)
+            signal = self.audio_signal
+            mixture = resampled(signal.audio_data, signal.sample_rate, int(self.model.sample_rate))
+            masks = np.concatenate(list(self._passage().masks(mixture)), axis=-1)  # (node, channel, freq, frame)
             self._result_masks = [nussl.core.masks.SoftMask(mask) for mask in masks.transpose(0, 2, 3, 1)]
         return self._result_masks
 
     def make_audio_signals(self) -> list[Any]:
-        """Give the estimates, coarse to fine, at the mixture's rate, channels and exact length; separate if need be."""
+        """Give the estimates, coarse to fine, at the mixture's rate, channels and exact length; separate if need be.
+
+        The residual, where it is wanted, comes last.
+        """
         if self._estimates is None:
             self._estimates = self._separated()
         return [self.audio_signal.make_copy_with_audio_data(estimate) for estimate in self._estimates]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the estimates by node; separate if need be."""
-        return dict(zip(self.nodes, self.make_audio_signals(), strict=True))
+        """Give the estimates by node, and the residual, where it is wanted, by ``residual``; separate if need be."""
+        names = [*self.nodes, *([RESIDUAL] if self.residual else [])]
+        return dict(zip(names, self.make_audio_signals(), strict=True))
 
 
 class HierarchicalSeparator(NodeSeparation):
@@ -114,15 +128,18 @@ class HierarchicalSeparator(NodeSeparation):
 
     Args:
         mix: The mixture, an AudioSignal of any rate, length and number of channels, or an audio file's path.
-        model: A `PathSeparator` or a `TreeSeparator`, or a checkpoint's path or name.
+        model: A `PathSeparator` or a `TreeSeparator`, or a checkpoint's path or name; or several, of different nodes,
+            in a list; a `JointSeparator`, or a `ForeignSeparator`.
         nodes: Ids of the nodes wanted. Default: all that the network estimates.
         device: Where to run: ``cpu``, ``cuda``, ``mps``. Default: a GPU where there is one.
+        residual: Give what the outermost of the nodes leave of the mixture as well, last: these and it sum to it.
+        settings: How the mixture is cut, and more.
 
     Attributes:
         nodes: Ids of the nodes wanted, coarse to fine.
 
     Raises:
-        ConfigError: If there is no such device, or `model` is not one network, or one that is asked by an example.
+        ConfigError: If there is no such device, or `model` is nothing that separates, or is asked by an example.
         HierarchyError: If the network does not estimate a wanted node.
         CheckpointError: If the checkpoint cannot be loaded.
         DataError: If the mixture cannot be read, or has no samples.
@@ -153,6 +170,8 @@ class QueryByExampleSeparator(NodeSeparation):
         model: A `QuerySeparator`, or a checkpoint's path or name.
         nodes: Names of the levels wanted. Default: all that the network estimates.
         device: Where to run: ``cpu``, ``cuda``, ``mps``. Default: a GPU where there is one.
+        residual: Give what the coarsest of the levels leaves of the mixture as well, last.
+        settings: How the mixture is cut, and more.
 
     Attributes:
         nodes: Names of the levels wanted, coarse to fine.
@@ -175,13 +194,15 @@ class QueryByExampleSeparator(NodeSeparation):
         mix: Any,
         query: Any,
         *,
-        model: MaskingSeparator | str | os.PathLike[str],
+        model: Any,
         nodes: Sequence[str] | None = None,
         device: str | None = None,
+        residual: bool = False,
+        settings: SeparationSettings | None = None,
     ):
-        super().__init__(mix, model, nodes=nodes, device=device)
+        super().__init__(mix, model, nodes=nodes, device=device, residual=residual, settings=settings)
         # As an array: nussl compares separation objects attribute by attribute, and a tensor is no truth value.
-        self._anchor = find_anchor(self.model, query).numpy(force=True)
+        self._anchor = find_anchor(cast("QuerySeparator", self.model), query).numpy(force=True)
 
     def _check_model(self) -> None:
         if not isinstance(self.model, QuerySeparator):
@@ -230,16 +251,26 @@ def find_anchor(model: QuerySeparator, query: Any) -> torch.Tensor:
             )
         return query.to(like)
     queries = query if isinstance(query, list | tuple) else [query]
-    names = [str(one) if isinstance(one, str | os.PathLike) else f"query {n}" for n, one in enumerate(queries, 1)]
+    names = [_name(one, number) for number, one in enumerate(queries, 1)]
     signals = [_signal(one, name) for one, name in zip(queries, names, strict=True)]
-    examples = [torch.from_numpy(at_rate_of(model, signal.audio_data, signal.sample_rate)) for signal in signals]
+    rate = int(model.sample_rate)
+    examples = [torch.from_numpy(resampled(one.audio_data, one.sample_rate, rate)[:, :]) for one in signals]
     return Anchor.of(model, examples, names=names).vector
 
 
+def _name(query: Any, number: int) -> str:
+    if isinstance(query, Excerpt):
+        return f"{query.path} at {query.span.start_s:g} s"
+    return str(query) if isinstance(query, str | os.PathLike) else f"query {number}"
+
+
 def _signal(sound: Any, name: str) -> Any:
-    """Take an AudioSignal, or read one from a file; it has samples."""
+    """Take an AudioSignal, or read one from a file, or from an excerpt of one; it has samples."""
     if isinstance(sound, str | os.PathLike):
-        samples, sample_rate = audio.read(sound)
+        sound = Excerpt(Path(sound), Span())
+    if isinstance(sound, Excerpt):
+        with open_source(sound.path, sound.span) as source:
+            samples, sample_rate = source.slices()[:, :], source.header.sample_rate
         sound = nussl.AudioSignal(audio_data_array=samples, sample_rate=sample_rate)
     if not isinstance(sound, nussl.AudioSignal):
         raise ConfigError(f"{name}: expected an AudioSignal or the path of an audio file, got {type(sound).__name__}")

@@ -1,0 +1,212 @@
+"""Flat stem models of other libraries as nodes of a hierarchy: real music, taken apart by weights that people have.
+
+What such a model gives is reconciled with the tree: the magnitudes of its stems, and of what they leave of the mixture,
+become shares of every bin, which weigh the mixture. So no node is more than its parent, and children and remainder
+sum to their parent exactly.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from hiersep.config import SpectrumConfig
+from hiersep.errors import ConfigError, HiersepError
+from hiersep.files import fingerprint
+from hiersep.hierarchy import Hierarchy
+from hiersep.models.checkpoint import weights_digest
+from hiersep.models.separator import Separation
+from hiersep.stft import STFT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+LIBRARIES = ("demucs", "openunmix")  # of which `load_foreign` loads models by name
+_TINY = 1e-8  # of a magnitude; where a bin is silent, its shares are none
+
+
+class ForeignSeparator(nn.Module):
+    """Estimate nodes of a hierarchy with a model that knows nothing of it.
+
+    A node is estimated if a stem is assigned to it, or to each of its children; it is then the sum of the stems
+    assigned to it and below it.
+
+    Args:
+        estimate: The model; if it is a module, it moves with this one.
+        nodes: Node that each of the model's stems is assigned to, in its order; None for a stem that belongs to none.
+            Several stems may share a node.
+        hierarchy: Where the nodes stand, or what `Hierarchy.load` takes.
+        sample_rate: The model's rate in Hz.
+        channels: How many channels the model wants: a mixture with fewer has its first repeated, one with more goes
+            through its mean. None: as many as there are.
+        spectrum: Sizes of the STFT in which the shares are taken.
+
+    Attributes:
+        nodes: Ids of the nodes, coarse to fine.
+
+    Shape:
+        estimate: (batch, channel, time) -> (batch, stem, channel, time).
+        forward: (batch, channel, time) -> (batch, node, channel, time).
+
+    Raises:
+        ConfigError: If the model gives other axes than these.
+        HierarchyError: If the hierarchy or a node is not known.
+
+    Example:
+        >>> def halves(mixture):
+        ...     return torch.stack([mixture / 4, mixture / 4], dim=1)
+        >>> model = ForeignSeparator(halves, ["drums", "bass"], "musdb18", sample_rate=44100)
+        >>> estimates = model(torch.ones(1, 2, 5000))
+        >>> model.nodes, torch.allclose(estimates, torch.tensor(0.25), atol=1e-4)
+        (('drums', 'bass'), True)
+    """
+
+    complex_masks = False
+
+    def __init__(
+        self,
+        estimate: Callable[[torch.Tensor], torch.Tensor],
+        nodes: Sequence[str | None],
+        hierarchy: Hierarchy | str | Mapping[str, Any],
+        *,
+        sample_rate: int,
+        channels: int | None = None,
+        spectrum: SpectrumConfig | Mapping[str, Any] | None = None,
+    ):
+        super().__init__()
+        self.estimate, self.hierarchy, self.sample_rate = estimate, Hierarchy.load(hierarchy), sample_rate
+        sizes = SpectrumConfig(4096, 1024) if spectrum is None else SpectrumConfig.of(spectrum)
+        self.stft = STFT(sizes.n_fft, sizes.hop_length)
+        self._stems, self._channels = tuple(nodes), channels
+        self.nodes = tuple(self._known([node for node in nodes if node is not None]))
+        below = [{node, *self.hierarchy.descendants(node)} for node in self.nodes]
+        membership = [[stem in names for stem in self._stems] for names in below]
+        self.register_buffer("_membership", torch.tensor(membership, dtype=torch.float32), persistent=False)
+
+    @property
+    def key(self) -> str | None:
+        """A digest of the stems' nodes and the model's weights; None if it is a function, whose doing nobody knows."""
+        if not isinstance(self.estimate, nn.Module):
+            return None
+        sizes = [self.sample_rate, self._channels, self.stft.n_fft, self.stft.hop_length]
+        return fingerprint([self.hierarchy.to_dict(), self._stems, *sizes, weights_digest(self.estimate)])
+
+    def _known(self, assigned: Sequence[str]) -> list[str]:
+        """Find the nodes that the stems make whole, the root apart."""
+        known = {self.hierarchy.node(node).id for node in assigned}
+        for node in reversed(self.hierarchy.nodes):  # children before their parents
+            if not node.is_leaf and all(child in known for child in node.children):
+                known.add(node.id)
+        return [node.id for node in self.hierarchy.nodes[1:] if node.id in known]
+
+    def separate_batch(self, mixture: torch.Tensor, condition: torch.Tensor | None = None) -> Separation:
+        """Estimate the stems of a batch of mixtures, and make masks of them.
+
+        Shape:
+            mixture: (batch, channel, time); condition: None.
+        """
+        stems = self._stems_of(mixture)  # (batch, stem, channel, time)
+        magnitudes = self.stft(stems).abs()
+        rest = self.stft(mixture - stems.sum(dim=1)).abs()
+        shares = magnitudes / (magnitudes.sum(dim=1) + rest).clamp(min=_TINY)[:, None]
+        masks = torch.einsum("ns,bscft->bncft", self._membership, shares)
+        return Separation(mixture, self.stft(mixture), masks, self.stft)
+
+    def _stems_of(self, mixture: torch.Tensor) -> torch.Tensor:
+        shown = mixture
+        if self._channels is not None and mixture.shape[1] != self._channels:
+            shown = mixture if mixture.shape[1] < self._channels else mixture.mean(dim=1, keepdim=True)
+            shown = shown[:, :1].expand(-1, self._channels, -1)
+        stems = self.estimate(shown)
+        expected = (len(mixture), len(self._stems), shown.shape[1], mixture.shape[2])
+        if tuple(stems.shape) != expected:
+            raise ConfigError(
+                f"estimate: expected (batch, stem, channel, time) = {expected}, got {tuple(stems.shape)}; wrap the "
+                "model in a function that gives these"
+            )
+        if shown.shape[1] != mixture.shape[1]:
+            stems = stems.mean(dim=2, keepdim=True).expand(-1, -1, mixture.shape[1], -1)
+        return stems
+
+    def forward(self, mixture: torch.Tensor) -> torch.Tensor:
+        """Estimate the waveform of every node; shapes as the class says."""
+        return self.separate_batch(mixture).waveforms()
+
+
+def of_asteroid(model: Any, nodes: Sequence[str | None], hierarchy: Hierarchy | str) -> ForeignSeparator:
+    """Take an asteroid model, which hears one channel at a time.
+
+    Args:
+        model: An ``asteroid.models.BaseModel`` with a ``sample_rate``.
+        nodes: As `ForeignSeparator`.
+        hierarchy: As `ForeignSeparator`.
+    """
+
+    class ByChannel(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, mixture: torch.Tensor) -> torch.Tensor:
+            stems = self.model(mixture.flatten(0, 1))  # (batch * channel, stem, time)
+            return torch.unflatten(stems, 0, tuple(mixture.shape[:2])).transpose(1, 2)
+
+    return ForeignSeparator(ByChannel(), nodes, hierarchy, sample_rate=round(float(model.sample_rate)))
+
+
+def of_openunmix(model: Any, hierarchy: Hierarchy | str = "musdb18") -> ForeignSeparator:
+    """Take an ``openunmix.model.Separator``, such as ``openunmix.umxl()``; its targets are nodes by their names."""
+    nodes = [_same_name(target, hierarchy) for target in model.target_models]
+    return ForeignSeparator(model, nodes, hierarchy, sample_rate=round(float(model.sample_rate)))
+
+
+def of_demucs(model: Any, hierarchy: Hierarchy | str = "musdb18") -> ForeignSeparator:
+    """Take a model of demucs, such as ``demucs.pretrained.get_model("htdemucs")``; its sources are nodes by names."""
+
+    class Normalised(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, mixture: torch.Tensor) -> torch.Tensor:
+            from demucs.apply import apply_model
+
+            mono = mixture.mean(dim=1, keepdim=True)
+            mean, scale = mono.mean(dim=2, keepdim=True), mono.std(dim=2, keepdim=True).clamp(min=_TINY)
+            stems = apply_model(self.model, (mixture - mean) / scale, shifts=0, split=True, device=mixture.device)
+            return torch.as_tensor(stems * scale[:, None] + mean[:, None])
+
+    nodes = [_same_name(source, hierarchy) for source in model.sources]
+    rate, channels = round(float(model.samplerate)), int(model.audio_channels)
+    return ForeignSeparator(Normalised(), nodes, hierarchy, sample_rate=rate, channels=channels)
+
+
+def _same_name(stem: str, hierarchy: Hierarchy | str) -> str | None:
+    return stem if stem in Hierarchy.load(hierarchy).ids else None
+
+
+def load_foreign(name: str) -> ForeignSeparator:
+    """Load a model of another library that is installed, with that library's own weights.
+
+    Args:
+        name: ``openunmix:umxl``, ``demucs:htdemucs``, and so on: the library, and what it calls the weights.
+
+    Raises:
+        ConfigError: If the library is none of these, not installed, or cannot load the weights.
+    """
+    library, _, weights = name.partition(":")
+    try:
+        if library == "openunmix":
+            return of_openunmix(getattr(importlib.import_module("openunmix"), weights)())
+        if library == "demucs":
+            return of_demucs(importlib.import_module("demucs.pretrained").get_model(weights))
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{name}: {error.name} is not installed; try `pip install {library}`") from error
+    except HiersepError:
+        raise
+    except Exception as error:  # whatever a stranger's download raises
+        raise ConfigError(f"{name}: {library} cannot load these weights ({error})") from error
+    raise ConfigError(f"{name}: expected openunmix:WEIGHTS or demucs:WEIGHTS, got {library}")
