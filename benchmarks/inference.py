@@ -44,10 +44,12 @@ from hiersep.compat import nussl
 from hiersep.metrics import si_sdr
 from hiersep.render import RenderSettings, render
 from hiersep.separation import SeparationSettings, separate
-from hiersep.separation.segments import OVERLAP_S, Segments
+from hiersep.separation.settings import OVERLAP_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from hiersep.separation.segments import Segments
 
 PATH = ("strings_guitars_keyboards", "guitar", "clean_guitars")
 PAPERS: dict[str, Any] = {}  # sizes; those of the paper are the default

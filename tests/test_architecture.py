@@ -25,7 +25,7 @@ FLOORS = (
     ("data", "render", "models"),
     ("losses", "metrics", "plots"),
     ("training", "separation", "evaluation"),
-    ("report", "cli"),
+    ("report", "doctor", "cli", "__main__"),
 )
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 

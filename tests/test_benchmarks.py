@@ -15,7 +15,7 @@ import torch
 from benchmarks import _report, inference
 from hiersep import HierarchicalSeparator
 from hiersep.compat import nussl
-from hiersep.separation.segments import OVERLAP_S
+from hiersep.separation.settings import OVERLAP_S
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py"))

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from hiersep.cli import app
 from hiersep.models import checkpoint
 from hiersep.models.path import PathSeparator
-from hiersep.separation import QueryByExampleSeparator
+from hiersep.separation import QueryByExampleSeparator, SeparationSettings
+from hiersep.separation import separate as take_apart
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PATH = ("strings_guitars_keyboards", "guitar", "clean_guitars")
@@ -398,3 +399,107 @@ def test_every_public_name_loads_and_the_list_is_whole():
     assert {"HierarchicalSeparator", "HierarchicalMixtureDataset", "Hierarchy", "train"} <= set(dir(hiersep))
     with pytest.raises(AttributeError, match="no attribute 'Hierachy'"):
         hiersep.Hierachy  # noqa: B018
+
+
+# what the commands that take mixtures apart share
+
+
+def separated(*words):
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_folders_and_patterns_are_taken_apart_file_by_file(model, tmp_path):
+    album = tmp_path / "album"
+    for name in ("one.wav", "disc2/two.flac", "disc2/one.wav"):
+        write_audio(album / name, noise(0.1))
+    (album / "cover.txt").write_text("no sound")
+    nodes = ("--model", model, "--nodes", "guitar")
+    separated("separate", album, *nodes, "--out", tmp_path / "a")
+    found = sorted(path.relative_to(tmp_path / "a").as_posix() for path in (tmp_path / "a").rglob("*.wav"))
+    assert found == ["disc2/one/guitar.wav", "disc2/two/guitar.wav", "one/guitar.wav"]
+    separated("separate", album / "**" / "t*.flac", *nodes, "--out", tmp_path / "b")
+    assert [path.parent.name for path in (tmp_path / "b").rglob("*.wav")] == ["two"]
+    fails(run("separate", album / "*.mp3", *nodes, "--out", tmp_path / "c"), 2, "*.mp3", "fits none")
+
+
+def test_a_dry_run_writes_nothing_and_json_says_all(model, song, tmp_path):
+    words = ("separate", song, tmp_path / "no.wav", "--model", model, "--residual", "--json", "--out", tmp_path / "out")
+    result = run(*words, "--dry-run", "--from", "0:0.1")
+    assert result.exit_code == 1
+    about = json.loads(result.stdout)
+    assert about["dry_run"] is True
+    assert not (tmp_path / "out").exists()
+    one, other = about["mixtures"]
+    assert list(one["files"]) == [*PATH, "residual"]
+    assert (one["mixture"], one["sample_rate"], one["channels"], one["frames"]) == (str(song), 22050, 2, 6615 - 2205)
+    assert "no such file" in other["error"]
+    one = json.loads(run(*words).stdout)["mixtures"][0]
+    assert all(soundfile.info(file).frames == one["frames"] == 6615 for file in one["files"].values())
+
+
+def test_a_span_is_separated_and_settings_are_heeded(model, song, tmp_path):
+    samples, rate = soundfile.read(song, always_2d=True)
+    words = ("separate", song, "--model", model, "--nodes", "guitar", "--shifts", 2, "--downmix", "--overlap", 2)
+    separated(*words, "--from", "0.1", "--to", "0:00.2", "--out", tmp_path)
+    network = checkpoint.from_pretrained(model)
+    settings = SeparationSettings(overlap_s=2, shifts=2, downmix=True)
+    cut = samples.T[:, round(0.1 * rate) : round(0.2 * rate)]
+    wanted = take_apart(cut.astype(np.float32), rate, network, nodes=["guitar"], settings=settings)[0]
+    written, _ = soundfile.read(tmp_path / "song" / "guitar.wav", dtype="float32")
+    np.testing.assert_array_equal(written.T, wanted)
+    fails(run(*words, "--from", "2", "--to", "1", "--out", tmp_path), 2, "ends after it begins")
+    fails(run(*words, "--from", "soon", "--out", tmp_path), 2, "expected a time like")
+    fails(run(*words, "--from", "5", "--out", tmp_path), 2, "song.wav", "a file of 0.30 s")
+
+
+def test_several_checkpoints_work_as_one(tmp_path, song):
+    files = []
+    for node in PATH[:2]:
+        files += ["--model", tmp_path / f"{node}.safetensors"]
+        single = PathSeparator("slakh_ismir2020", [node], network={"hidden_size": 2, "num_layers": 1})
+        checkpoint.save(single, files[-1])
+    separated("separate", song, *files, "--out", tmp_path / "out")
+    assert {path.stem for path in (tmp_path / "out" / "song").glob("*.wav")} == set(PATH[:2])
+    fails(run("separate", song, *files, *files, "--out", tmp_path / "out"), 2, "from several")
+
+
+def test_an_example_may_be_a_span_of_the_mixture_itself(tmp_path):
+    model = FIXTURES / "query.safetensors"
+    songs = [write_audio(tmp_path / f"{n}.wav", noise(1.0, seed=n)) for n in range(2)]
+    example = write_audio(tmp_path / "other.wav", noise(0.4, seed=5))
+    words = ("--like", "0:00.2-0:00.5", "--like", example, "--model", model, "--level", "class")
+    separated("query", *songs, *words, "--out", tmp_path / "out")
+    for song in songs:
+        samples, rate = soundfile.read(song, dtype="float32")
+        cut = write_audio(tmp_path / "cut.wav", samples[None, 3200:8000], rate)
+        wanted = QueryByExampleSeparator(song, [example, cut], model=model, nodes=["class"], device="cpu")()[0]
+        written, _ = soundfile.read(tmp_path / "out" / song.stem / "class.wav", dtype="float32")
+        np.testing.assert_allclose(written[None], wanted.audio_data, atol=1e-5)
+    words = ("query", songs[0], "--model", model, "--out", tmp_path / "out")
+    fails(run(*words, "--like", "0:05-0:06"), 2, "0.wav", "a file of 1.00 s")
+    fails(run(*words, "--like", "5-x"), 2, "5-x: no such file")
+
+
+def test_a_second_run_makes_nothing_again(model, song, tmp_path):
+    words = ("separate", song, "--model", model, "--out", tmp_path / "out")
+    files = separated(*words).stdout.splitlines()
+    before = [Path(file).stat().st_mtime_ns for file in files]
+    assert separated(*words).stdout.splitlines() == files
+    assert [Path(file).stat().st_mtime_ns for file in files] == before
+
+
+@pytest.mark.parametrize("wrong", ["nan", "truncated.mp3", "truncated.flac"])
+def test_a_damaged_mixture_is_one_line_and_leaves_no_half_file(wrong, model, tmp_path):
+    song = tmp_path / (wrong if "." in wrong else "nan.wav")
+    samples = noise(30.0, seed=1).T
+    if wrong == "nan":
+        samples[-1] = np.nan
+        soundfile.write(song, samples, 16000, subtype="FLOAT")
+    else:
+        soundfile.write(song, samples, 16000)
+        song.write_bytes(song.read_bytes()[: song.stat().st_size // 2])
+    result = run("separate", song, "--model", model, "--out", tmp_path / "out")
+    fails(result, 2, song)
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []

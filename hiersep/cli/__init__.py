@@ -6,8 +6,12 @@ takes seconds. What a command needs it imports in its body.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from hiersep import __version__
+from hiersep.cli.doctor import doctor
 from hiersep.cli.evaluate import evaluate
 from hiersep.cli.index import index
 from hiersep.cli.info import info
@@ -20,7 +24,6 @@ from hiersep.cli.tree import tree
 
 app = typer.Typer(
     name="hiersep",
-    help="Take music apart at several levels of an instrument hierarchy at once.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -36,6 +39,22 @@ app.command()(separate)
 app.command()(query)
 app.command()(evaluate)
 app.command()(info)
+app.command()(doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"hiersep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take music apart at several levels of an instrument hierarchy at once."""
 
 
 def main() -> None:

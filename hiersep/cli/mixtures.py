@@ -13,7 +13,7 @@ from hiersep.cli.command import NOTHING_STARTED, SOME_FAILED, say_error
 from hiersep.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hiersep.audio import FileFormat
     from hiersep.separation import Passage, SeparationSettings, Span
@@ -33,7 +33,7 @@ Residual = Annotated[
 From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="Begin here: 70, 1:10 or 1:02:30.5.")]
 To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="End here.")]
 Overlap = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="What neighbouring segments of 15 s share. Default: 1.")
+    float | None, typer.Option(metavar="SECONDS", help="What neighbouring segments of 13 s share. Default: 1.")
 ]
 Shifts = Annotated[
     int, typer.Option(min=1, metavar="N", help="Average N passes, a part of a frame apart: N times as slow.")
@@ -54,7 +54,6 @@ _SUFFIXES = {
 class Output(NamedTuple):
     """What is written of each mixture, and what is said of it."""
 
-    out: Path
     file_format: FileFormat
     residual: bool
     span: Span
@@ -81,6 +80,7 @@ def find_mixtures(words: Sequence[Path], out: Path) -> dict[Path, Path]:
     Raises:
         ConfigError: If two are named alike.
         DataError: If a folder holds no audio, or a pattern fits nothing.
+        typer.Exit: If none of the files is there; each is named.
     """
     found: dict[Path, Path] = {}
     for word in words:
@@ -91,6 +91,10 @@ def find_mixtures(words: Sequence[Path], out: Path) -> dict[Path, Path]:
             if folder in found.values():
                 raise ConfigError(f"two mixtures are named '{place}' and would share the folder {folder}; rename one")
             found[mixture] = folder
+    if not any(mixture.exists() for mixture in found):
+        for mixture in found:
+            say_error(f"{mixture}: no such file; check the path")
+        raise typer.Exit(NOTHING_STARTED)
     return found
 
 
@@ -109,18 +113,17 @@ def _expand(word: Path) -> dict[Path, Path]:
     return {word: Path(word.stem)}
 
 
-def take_apart(words: Sequence[Path], output: Output, passage_for: Callable[[Path], Passage]) -> None:
+def take_apart(folders: Mapping[Path, Path], output: Output, passage_for: Callable[[Path], Passage]) -> None:
     """Write each mixture's estimates into its folder, and print the files; one that cannot be read holds up no other.
 
     Args:
-        words: Files, folders, patterns.
+        folders: Mixtures, each with the folder for its results.
         output: What is wanted.
         passage_for: Gives the network, made ready for a mixture.
 
     Raises:
         typer.Exit: If any could not be taken apart.
     """
-    folders = find_mixtures(words, output.out)
     done: list[dict[str, Any]] = []
     for mixture, folder in folders.items():
         try:

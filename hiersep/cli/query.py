@@ -22,6 +22,7 @@ from hiersep.cli.mixtures import (
     Residual,
     Shifts,
     To,
+    find_mixtures,
     make_settings,
     names_of,
     take_apart,
@@ -56,9 +57,7 @@ def query(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Take out of mixtures what sounds like an example: one file per level, coarse to fine.
-
-    Several examples of the same sound are averaged.
+    """Take out of mixtures what sounds like an example, or several of the same sound: one file per level.
 
     [bold]Examples[/bold]
 
@@ -68,13 +67,14 @@ def query(
 
         hiersep query *.wav --like trumpet.wav --like other-trumpet.wav --level class --out found
     """
+    folders = find_mixtures(mixtures, out)
     from hiersep.audio import FileFormat
     from hiersep.errors import ConfigError
     from hiersep.models.checkpoint import from_pretrained
     from hiersep.models.query import QuerySeparator
     from hiersep.separation import Excerpt, Passage, Span, choose_device, choose_nodes, find_anchor
 
-    output = Output(out, FileFormat.of(kind, bits), residual, Span.between(start, stop), dry_run, as_json)
+    output = Output(FileFormat.of(kind, bits), residual, Span.between(start, stop), dry_run, as_json)
     settings = make_settings(overlap, shifts, downmix=downmix)
     network = from_pretrained(model)
     if not isinstance(network, QuerySeparator):
@@ -91,4 +91,4 @@ def query(
         return Passage(network, nodes=wanted, condition=anchor, device=device, settings=settings)
 
     common = None if spans else passage_for(Path())  # of files alone the anchor is found once
-    take_apart(mixtures, output, lambda mixture: common or passage_for(mixture))
+    take_apart(folders, output, lambda mixture: common or passage_for(mixture))

@@ -22,6 +22,7 @@ from hiersep.cli.mixtures import (
     Residual,
     Shifts,
     To,
+    find_mixtures,
     make_settings,
     names_of,
     take_apart,
@@ -64,13 +65,14 @@ def separate(
 
         hiersep separate song.wav --model coarse.safetensors --model fine.safetensors --out stems
     """
+    folders = find_mixtures(mixtures, out)
     from hiersep.audio import FileFormat
     from hiersep.errors import ConfigError
     from hiersep.models.loading import load_separator
     from hiersep.models.query import QuerySeparator
     from hiersep.separation import Passage, Span
 
-    output = Output(out, FileFormat.of(kind, bits), residual, Span.between(start, stop), dry_run, as_json)
+    output = Output(FileFormat.of(kind, bits), residual, Span.between(start, stop), dry_run, as_json)
     settings = make_settings(overlap, shifts, downmix=downmix)
     network = load_separator(model)
     if isinstance(network, QuerySeparator):
@@ -79,4 +81,4 @@ def separate(
             "use hiersep query MIX --like EXAMPLE"
         )
     passage = Passage(network, nodes=names_of(nodes), device=device, settings=settings)
-    take_apart(mixtures, output, lambda _: passage)
+    take_apart(folders, output, lambda _: passage)
