@@ -279,3 +279,16 @@ def test_a_folder_of_others_is_left_alone(data, settings, tmp_path):
     with pytest.raises(DataError, match="holds other mixtures"):
         write_mixtures(tmp_path, settings, jobs=1)
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_a_dry_run_tells_how_much_and_writes_nothing(run, data, tmp_path):
+    words = (data, "--hierarchy", "slakh_ismir2020", "--num", 4, "--duration", 0.5, "--target", "clean_guitars")
+    result = run(*words, "--out", tmp_path / "out", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert (
+        result.stdout == f"4 mixtures of 3 nodes, about 0.5 MB: {', '.join(PATH)}\n"
+    )  # 4 * 4 * 8000 samples of 4 bytes
+    assert not (tmp_path / "out").exists()
+    refused = run("--from-jams", tmp_path, "--out", tmp_path / "out", "--dry-run")
+    assert refused.exit_code == 2
+    assert "dry-run: expected no --from-jams beside it" in refused.stderr

@@ -226,3 +226,20 @@ def test_folders_that_are_no_rendering_are_not_looked_over(run, tmp_path):
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
     assert "got plain folders" in result.stderr
     assert not list(tmp_path.rglob("audit.*"))
+
+
+def test_a_dry_run_tells_how_much_and_writes_nothing(run, tmp_path):
+    words = (tmp_path / "out", "--tracks", 2, "--duration", 2, "--sample-rate", 8000, "--format", "wav", "--jobs", 1)
+    result = run(*words, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{tmp_path}/out: about 0.")
+    assert " MB in 2 tracks; " in result.stdout
+    assert list(tmp_path.iterdir()) == []
+    told = float(result.stdout.split("about ")[1].split()[0])
+    assert run(*words).exit_code == 0
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*.wav")) / 1e6
+    assert told == pytest.approx(size, rel=0.2, abs=0.06)
+    assert run(*words, "--dry-run").stdout == f"{tmp_path}/out: all 2 tracks are there\n"
+    other = run(*words, "--seed", 7, "--dry-run")
+    assert other.exit_code == 2
+    assert "holds another rendering (seed 0 there, 7 here)" in other.stderr

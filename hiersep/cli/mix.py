@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hiersep.data.writing import WriteSummary
 
 
-def _check(data: Path | None, hierarchy: str | None, num: int | None, from_jams: Path | None) -> None:
+def _check(data: Path | None, hierarchy: str | None, num: int | None, from_jams: Path | None, *, dry_run: bool) -> None:
     """Refuse options that do not go together."""
     from hiersep.errors import ConfigError
 
@@ -22,6 +22,8 @@ def _check(data: Path | None, hierarchy: str | None, num: int | None, from_jams:
     if from_jams is None and missing:
         wanted = "DATA, --hierarchy and --num to draw mixtures, or --from-jams to rebuild some"
         raise ConfigError(f"expected {wanted}, got no {' and no '.join(missing)}")
+    if from_jams is not None and dry_run:
+        raise ConfigError("dry-run: expected no --from-jams beside it, got one; it writes what the annotations say")
     if from_jams is not None and (hierarchy is not None or num is not None):
         raise ConfigError(
             "from-jams: expected neither --hierarchy nor --num beside it, got one; the annotations say all"
@@ -57,6 +59,9 @@ def mix(
         Path | None, typer.Option(help="Rebuild the mixtures of this folder, bit for bit.", show_default=False)
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Processes. Default: one per core.", show_default=False)] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be drawn and how much room it takes, and write nothing.")
+    ] = False,
 ) -> None:
     """Write mixtures with the submix of every node, and annotations that rebuild them.
 
@@ -68,8 +73,8 @@ def mix(
 
         hiersep mix --from-jams out/mixtures --out out/again
     """
-    _check(data, hierarchy, num, from_jams)
-    from hiersep.data.writing import WriteSettings, rebuild_mixtures, write_mixtures
+    _check(data, hierarchy, num, from_jams, dry_run=dry_run)
+    from hiersep.data.writing import WriteSettings, foresee_mixtures, rebuild_mixtures, write_mixtures
 
     if from_jams is not None:
         _report(rebuild_mixtures(from_jams, out, data=data, jobs=-1 if jobs is None else jobs))
@@ -87,6 +92,9 @@ def mix(
         mixing=mixing,
         format=format,  # type: ignore[arg-type]  # checked there
     )
+    if dry_run:
+        print(foresee_mixtures(settings, jobs=-1 if jobs is None else jobs))
+        return
     _report(write_mixtures(out, settings, jobs=-1 if jobs is None else jobs))
 
 

@@ -56,6 +56,10 @@ def render(
     duration: Annotated[float, typer.Option(help="Longest length of a track in seconds.")] = 60.0,
     format: Annotated[str, typer.Option(help="flac or wav.")] = "flac",
     jobs: Annotated[int | None, typer.Option(help="Processes. Default: one per core.")] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would be rendered and how much room it takes, and write nothing."),
+    ] = False,
     audit: Annotated[
         bool, typer.Option("--audit", help="Render nothing; look over what OUT holds, Slakh2100 included.")
     ] = False,
@@ -92,6 +96,11 @@ def render(
         duration=duration,
         format=format,
     )
+    if dry_run:
+        from hiersep.render import foresee
+
+        print(foresee(out, settings))
+        return
     _render(out, settings, jobs)
 
 

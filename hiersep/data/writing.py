@@ -22,6 +22,7 @@ from hiersep.data.recipe import Recipe, render_recipe
 from hiersep.data.restoring import read_annotation
 from hiersep.data.sampling import ClipRules, Sampler
 from hiersep.errors import DataError, HierarchyError
+from hiersep.files import size_text
 from hiersep.hierarchy import Hierarchy
 from hiersep.typed import expect
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from hiersep.data.catalog import Catalog
     from hiersep.data.restoring import Annotation
 
+_WAV_BYTES, _FLAC_BYTES = 4, 2.0  # of a sample; flac of 24 bits takes less the quieter it is
 REF_DB = -20.0  # LUFS that scaper's snr is over, where no distributions say otherwise
 
 
@@ -172,6 +174,21 @@ def write_mixtures(out: str | os.PathLike[str], settings: WriteSettings, *, jobs
     names = [f"{index:06d}" for index in range(settings.num)]
     entries, skipped, _ = fill_folder(out, names, drawing.write, settings=drawing.to_dict(), jobs=jobs)
     return WriteSummary(out, len(entries), drawing.nodes, skipped)
+
+
+def foresee_mixtures(settings: WriteSettings, *, jobs: int = -1) -> str:
+    """Say in a line what `write_mixtures` would write, and write nothing but the catalog of the data.
+
+    Raises:
+        ConfigError: As `write_mixtures` does.
+        DataError: As `write_mixtures` does.
+        HierarchyError: As `write_mixtures` does.
+    """
+    _check_jobs(jobs)
+    nodes = _Drawing(settings, jobs).nodes
+    samples = settings.num * (len(nodes) + 1) * settings.duration * settings.sample_rate * settings.channels
+    size = samples * (_WAV_BYTES if settings.format == "wav" else _FLAC_BYTES)
+    return f"{settings.num} mixtures of {len(nodes)} nodes, about {size_text(size)}: {', '.join(nodes)}"
 
 
 def rebuild_mixtures(

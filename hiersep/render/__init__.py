@@ -8,7 +8,7 @@
 """
 
 from hiersep.render.plan import RenderSettings
-from hiersep.render.run import RenderSummary, render
+from hiersep.render.run import RenderSummary, foresee, render
 from hiersep.render.soundfonts import find_soundfonts
 
-__all__ = ["RenderSettings", "RenderSummary", "find_soundfonts", "render"]
+__all__ = ["RenderSettings", "RenderSummary", "find_soundfonts", "foresee", "render"]

@@ -65,8 +65,11 @@ def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
     return "an unknown fingerprint"
 
 
-def _claim(out: Path, content: dict[str, Any]) -> None:
-    """Write the plan into an empty folder, or check that the folder holds this very plan.
+def _check_claim(out: Path, content: dict[str, Any]) -> bool:
+    """Check that a folder holds this very plan, or nothing yet.
+
+    Returns:
+        Whether it holds it.
 
     Raises:
         DataError: If the folder holds something else.
@@ -80,10 +83,10 @@ def _claim(out: Path, content: dict[str, Any]) -> None:
         if not isinstance(there, dict) or there.get("fingerprint") != content["fingerprint"]:
             difference = _difference(there if isinstance(there, dict) else {}, content)
             raise DataError(f"{out}: holds another rendering ({difference}); choose another folder")
-        return
+        return True
     if any(not path.name.startswith(TEMPORARY_PREFIX) for path in out.iterdir()):
         raise DataError(f"{out}: is not empty and holds no {PLAN_FILE}; choose another folder")
-    write_json(plan_file, content)
+    return False
 
 
 def _sweep(out: Path) -> None:
@@ -102,20 +105,41 @@ def _estimate_bytes(plan: Plan, pending: list[TrackPlan]) -> float:
     return seconds * settings.sample_rate * 2 * (FLAC_SHARE if settings.format == "flac" else 1.0)
 
 
-def _announce(out: Path, plan: Plan, pending: list[TrackPlan]) -> None:
-    """Say how much room the tracks will take, where their progress will be shown.
+def _foresight(out: Path, plan: Plan, pending: list[TrackPlan]) -> str:
+    """Say how much room the tracks will take.
 
     Raises:
         DataError: If there is clearly too little.
     """
-    needed, free = _estimate_bytes(plan, pending), shutil.disk_usage(out).free
+    if not pending:
+        return f"{out}: all {len(plan.tracks)} tracks are there"
+    needed = _estimate_bytes(plan, pending)
+    free = shutil.disk_usage(next(place for place in (out, *out.absolute().parents) if place.exists())).free
     wanted = f"about {size_text(needed)} in {len(pending)} tracks"
     if free < TOLERANCE * needed:
         raise DataError(
             f"{out}: expected room for {wanted}, got {size_text(free)}; make room, choose another folder, "
             "or render less"
         )
-    tqdm.write(f"{out}: {wanted}; {size_text(free)} free", file=sys.stderr)
+    return f"{out}: {wanted}; {size_text(free)} free"
+
+
+def _missing(out: Path, plan: Plan) -> list[TrackPlan]:
+    """List the tracks that are not there, or not whole."""
+    return [t for t in plan.tracks if count_stems(out / t.split / t.name, plan.settings.format) is None]
+
+
+def foresee(out: str | os.PathLike[str], settings: RenderSettings) -> str:
+    """Say in a line what `render` would write, and write nothing.
+
+    Raises:
+        DataError: As `render` does.
+        HiersepError: As `render` does.
+    """
+    out, plan = Path(out), make_plan(settings)
+    if out.exists():
+        _check_claim(out, plan.to_dict())
+    return _foresight(out, plan, _missing(out, plan))
 
 
 def _render_pending(out: Path, pending: list[TrackPlan], plan: Plan, jobs: int) -> None:
@@ -157,12 +181,14 @@ def render(out: str | os.PathLike[str], settings: RenderSettings, *, jobs: int |
     out = Path(out)
     plan = make_plan(settings)
     with lock_folder(out):
-        _claim(out, plan.to_dict())
+        content = plan.to_dict()
+        if not _check_claim(out, content):
+            write_json(out / PLAN_FILE, content)
         _sweep(out)
         folders = {track.name: out / track.split / track.name for track in plan.tracks}
-        pending = [track for track in plan.tracks if count_stems(folders[track.name], settings.format) is None]
+        pending = _missing(out, plan)
         if pending:
-            _announce(out, plan, pending)
+            tqdm.write(_foresight(out, plan, pending), file=sys.stderr)  # where their progress will be shown
             _render_pending(out, pending, plan, jobs or cpu_count())
     stems = sum(count_stems(folder, settings.format) or 0 for folder in folders.values())
     seconds = sum(audio.info(folder / f"mix.{settings.format}").duration for folder in folders.values())
