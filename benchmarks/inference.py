@@ -15,7 +15,7 @@ the estimates, for the same network and one channel, by the mixture's length.
 change*: of its estimates against the true submixes, minus that of the same network over the whole song at once, where
 that is above 0 dB. *Joins stand out by*: how much more the estimates differ from those over the whole within 20 ms of
 the joins than elsewhere. Means; least and most of songs and nodes. The default overlap is the smallest that loses less
-than 0.05 dB and whose joins stand out by less than 2.5 dB.
+than 0.05 dB and whose joins stand out by less than 2.5 dB. By shifts: the change of SI-SDR against no shift.
 
 `--seconds N` says how long mixtures and songs are (default: 60).
 """
@@ -56,6 +56,7 @@ PAPERS: dict[str, Any] = {}  # sizes; those of the paper are the default
 FIXTURE = Path(__file__).parents[1] / "tests" / "fixtures" / "path.safetensors"
 SONGS = 16
 OVERLAPS_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+SHIFTS = (2, 4)
 LONGER = (1, 5, 10)  # times as long, for the figures of memory
 REACHED_DB = 0.0  # nodes that the network does not find have an SI-SDR that says nothing, and jumps by whole dB
 OF_BARE, OF_NUSSL, GROWTH, LOST_DB, STANDING_OUT_DB = 1.10, 1.0, 1.1, 0.05, 2.5
@@ -231,6 +232,7 @@ def measure_quality(seconds: float) -> tuple[list, list[Bar]]:
     rate, hop = int(model.sample_rate), model.stft.hop_length
     changes: dict[float, list[float]] = {overlap: [] for overlap in OVERLAPS_S}
     joins: dict[float, list[float]] = {overlap: [] for overlap in OVERLAPS_S}
+    gains: dict[int, list[float]] = {shifts: [] for shifts in SHIFTS}
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["HIERSEP_CACHE"] = str(Path(scratch) / "cache")
         songs = open_songs(Path(scratch) / "songs", model, seconds)
@@ -244,9 +246,14 @@ def measure_quality(seconds: float) -> tuple[list, list[Bar]]:
                 segments = segmenting.lay_out(mixture.shape[1], hop=hop, sample_rate=rate)
                 changes[overlap] += (si_sdr(parts, sources) - reached)[reached > REACHED_DB].tolist()
                 joins[overlap].append(standing_out(parts, whole, segments, rate))
+            for shifts in SHIFTS:
+                settings = SeparationSettings(segment_s=2 * seconds, shifts=shifts)
+                shifted = torch.from_numpy(separate(mixture, rate, model, settings=settings))
+                gains[shifts] += (si_sdr(shifted, sources) - reached)[reached > REACHED_DB].tolist()
     rows = []
     for what, values in (("SI-SDR change", changes), ("joins stand out by", joins)):
         rows += [row(f"{what}, overlap {o:g} s", "dB", statistics.fmean(values[o]), values[o]) for o in OVERLAPS_S]
+    rows += [row(f"SI-SDR change, {n} shifts", "dB", statistics.fmean(gains[n]), gains[n]) for n in SHIFTS]
     return rows, [
         Bar("dB of SI-SDR lost by the default overlap", -statistics.fmean(changes[OVERLAP_S]), f"<= {LOST_DB:g}"),
         Bar("dB by which its joins stand out", statistics.fmean(joins[OVERLAP_S]), f"<= {STANDING_OUT_DB:g}"),
