@@ -41,7 +41,7 @@ class Spans(ClipSet):
         track = self._tracks[clip.track]
         row = self.hierarchy.index(str(clip.target))
         claims = self._labels.of(track).claims
-        length = max(stem.duration for stem in self.catalog.tracks[track].stems)
+        length = self.catalog.duration(track)
         best, span = -np.inf, torch.empty(0)
         for start in np.arange(0.0, length - SPAN_S, STEP_S):
             spec = excerpt_of_song(self.catalog, Clip(track, float(start)), claims, SPAN_S)
@@ -65,9 +65,8 @@ def main(checkpoint: str, conf: str, number: str) -> None:
     gains = []
     for of in (alone, spans):
         lines = [line for n in range(len(of)) for line in score_clips(model, nothing, of, [n]) if line.status == SCORED]
-        gains.append(
-            {level: [line.si_sdr - line.mixture for line in lines if line.level == level] for level in model.nodes}
-        )
+        of_level = {level: [line for line in lines if line.level == level] for level in model.nodes}
+        gains.append({level: [line.estimate - line.mixture for line in of_level[level]] for level in model.nodes})
     print(f"{clips.data}, {len(clips.clips)} clips; SI-SDR improvement in dB\n")
     print("| example | " + " | ".join(model.nodes) + " |\n|---|" + "--:|" * len(model.nodes))
     for name, levels in zip(("alone, of another song", "a span of the mixture"), gains, strict=True):
