@@ -60,6 +60,7 @@ EXTRAS_REQUIRE = {
         "yamllint>=1.35",
         "dask>=2024.1",  # measuring spread over machines is tested on its local cluster; BSD
         "distributed>=2024.1",  # the cluster; BSD
+        "playwright>=1.48",  # drives the system's Chromium, in which pages are tested; Apache-2.0
         "pre-commit>=3.7",
         "wheel",
     ],

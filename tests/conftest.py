@@ -1,5 +1,7 @@
 """Fixtures that all tests share."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -45,3 +47,49 @@ def cache(tmp_path, monkeypatch):
     """An empty cache for each test."""
     monkeypatch.setenv("HIERSEP_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start a headless Chromium; without one, skip.
+
+    One per module and not per session: while it is there, the thread counts as inside a running event loop, in which
+    other tests could not start one of their own.
+    """
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="pages are tested through playwright: pip install -e .[dev]"
+    )
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("pages are tested in Chromium, and there is none: bash .ci/system-libraries chromium")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Give a function that opens an address in a window of its own, as a user who comes for the first time.
+
+    What a page complains about on the console, an error in its script and a request that fails are errors of the test,
+    at its end.
+    """
+    contexts, complaints = [], []
+
+    def open_page(url, *, width=1280, height=800, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url[:200]}"))
+        page.on("response", lambda r: complaints.append(f"{r.status}: {r.url[:200]}") if r.status >= 400 else None)
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
