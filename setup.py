@@ -31,6 +31,7 @@ INSTALL_REQUIRES = [
     "tqdm>=4.60",  # progress with time left; MPL-2.0 and MIT
     "platformdirs>=3",  # the system's place for caches; MIT
     "matplotlib>=3.7",  # pictures; PSF
+    "jinja2>=3.1",  # fills pages in and escapes every name; torch brings it too; BSD
     "typer>=0.12",  # the command line; MIT
     "rich>=13",  # its help pages; MIT
     "typing-extensions>=4.6; python_version < '3.11'",  # Self; PSF
@@ -87,7 +88,13 @@ setup(
     packages=[*find_packages(include=["hiersep", "hiersep.*"]), "hiersep.hierarchies"],
     package_dir={"hiersep.hierarchies": "hierarchies"},
     package_data={
-        "hiersep": ["py.typed", "data/readers/*.json", "render/composer/*.yaml", "models/pretrained/*"],
+        "hiersep": [
+            "py.typed",
+            "data/readers/*.json",
+            "render/composer/*.yaml",
+            "report/templates/*",
+            "models/pretrained/*",
+        ],
         "hiersep.hierarchies": ["*.yaml"],
     },
     install_requires=INSTALL_REQUIRES,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import html.parser
+import io
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +102,35 @@ def write_folder(folder, songs, *, rate=RATE, suffix=".wav"):
         for stem, samples in stems.items():
             write_audio(Path(folder) / name / f"{stem}{suffix}", samples, rate)
     return Path(folder)
+
+
+class Page(html.parser.HTMLParser):
+    """Collects tags with their attributes, the text that is shown, and the sounds."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text, self.sounds, self._inside = [], "", [], {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self._inside = {"tag": tag, **dict(attributes)}
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        self._inside = {}
+
+    def handle_data(self, data):
+        if "data-scale" in self._inside:
+            samples, _ = soundfile.read(io.BytesIO(base64.b64decode(data)), always_2d=True)
+            self.sounds.append(samples.T * float(self._inside["data-scale"]))
+        elif self._inside.get("tag") not in ("script", "style"):
+            self.text += data
+
+    def lanes(self):
+        """Attributes of the lanes of a report, by node."""
+        return {a["data-node"]: a for tag, a in self.tags if "lane" in (a.get("class") or "").split()}
+
+
+def read_page(path):
+    """Take a page apart."""
+    return Page(path.read_text(encoding="utf-8"))

@@ -95,6 +95,7 @@ def test_the_wheel_installs_trees_types_and_command(wheel, tmp_path):
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"hiersep"}
     assert {f"hiersep/hierarchies/{tree}.yaml" for tree in TREES} <= set(names)
     assert "hiersep/data/readers/slakh_splits.json" in names
+    assert {f"hiersep/report/templates/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "hiersep").rglob("*.py")}
     assert modules <= set(names)
     found, printed = look(target, tmp_path)

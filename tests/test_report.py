@@ -1,20 +1,29 @@
 """What an evaluation leaves on the disk: scores, a table, a picture, and a page that opens from anywhere."""
 
-import base64
-import html.parser
-import io
 import json
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from helpers import ACOUSTIC_GUITAR, BASS, DISTORTED_GUITAR, PIANO, error_db, noise, read_audio, tone, write_slakh
+from helpers import (
+    ACOUSTIC_GUITAR,
+    BASS,
+    DISTORTED_GUITAR,
+    PIANO,
+    error_db,
+    noise,
+    read_audio,
+    read_page,
+    tone,
+    write_slakh,
+)
 
 from hiersep import report
 from hiersep.config import EvaluationConfig
 from hiersep.errors import DataError
 from hiersep.evaluation import table
+from hiersep.metrics import si_sdr
 from hiersep.models import checkpoint
 from hiersep.models.path import PathSeparator
 from hiersep.models.query import QuerySeparator
@@ -55,21 +64,6 @@ def out(model, songs, tmp_path_factory):
     return out
 
 
-class Page(html.parser.HTMLParser):
-    """Collects tags with their attributes, and the text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.text = [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_data(self, data):
-        self.text += data
-
-
 def test_the_results_have_the_schema_that_was_promised(out, model, songs):
     results = json.loads((out / "results.json").read_text())
     assert {"levels", "whole", "targets", "identical_levels", "data", "model", "seconds", "commit"} <= set(results)
@@ -98,21 +92,35 @@ def test_the_example_holds_sound_truth_and_a_picture_of_the_clip_with_most_level
     assert error_db(read_audio(out / "mixture.wav"), sum(s for _, s in SONG)[:, :8000]) < -60
 
 
-def test_the_page_carries_all_that_it_shows(out):
-    text = (out / "report.html").read_text(encoding="utf-8")
-    page = Page(text)
+def test_the_page_carries_all_that_it_plays_and_fetches_nothing(out):
+    page = read_page(out / "report.html")
     links = [value for _, attributes in page.tags for name, value in attributes.items() if name in ("src", "href")]
-    assert len(links) == 8
-    assert all(link.startswith("data:") for link in links)
-    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "b"}
-    assert "://" not in text
-    sounds = [a["src"] for tag, a in page.tags if tag == "audio"]
-    mixture, _ = soundfile.read(io.BytesIO(base64.b64decode(sounds[0].split(",", 1)[1])))
-    np.testing.assert_array_equal(mixture, read_audio(out / "mixture.wav")[0])
+    assert links == ["data:,"]
+    assert not {tag for tag, _ in page.tags} & {"iframe", "object", "embed", "form", "img"}
+    (policy,) = [a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; media-src data:; img-src data:; script-src 'sha256-")
+    assert "://" not in (out / "report.html").read_text(encoding="utf-8").replace("http://www.w3.org", "")
+    lanes = page.lanes()
+    assert list(lanes) == ["mixture", *PATH]
+    for node, lane in lanes.items():
+        sound = page.sounds[int(lane["data-separated"])]
+        assert error_db(sound, read_audio(out / f"{node}.wav")) < -70
+        if node != "mixture":
+            assert error_db(page.sounds[int(lane["data-true"])], read_audio(out / "reference" / f"{node}.wav")) < -70
+
+
+def test_the_page_says_how_good_each_node_of_the_clip_is(out):
+    text = " ".join(read_page(out / "report.html").text.split())
+    mixture, reference, estimate = (
+        torch.from_numpy(read_audio(path))
+        for path in (out / "mixture.wav", out / "reference" / "guitar.wav", out / "guitar.wav")
+    )
+    ratios = [f"{si_sdr(samples, reference).item():.1f}" for samples in (estimate, mixture)]
+    assert f"SI-SDR {ratios[0]} dB, mixture {ratios[1]}" in text
 
 
 def test_the_page_escapes_names(out):
-    page = Page((out / "report.html").read_text(encoding="utf-8"))
+    page = read_page(out / "report.html")
     assert "R&B <b>live</b> http:" in page.text
     for node in PATH:
         assert node in page.text
@@ -154,9 +162,10 @@ def test_an_example_of_a_tree_or_a_query_holds_what_sounds_in_it(kind, songs, tm
     assert written <= {"plucked_and_keys", "rhythm", "guitar", "keyboards", "bass", "acoustic_guitar", "acoustic_piano",
                        "distorted_electric_guitar", "electric_bass"}  # fmt: skip
     assert (tmp_path / "query.wav").exists() == (kind == "query")
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert sum(tag == "audio" for tag, _ in page.tags) == 1 + 2 * len(written) + (kind == "query")
-    assert ("What is asked for" in page.text) == (kind == "query")
+    page = read_page(tmp_path / "report.html")
+    assert set(page.lanes()) == {"mixture", *written}
+    assert len(page.sounds) == 1 + 2 * len(written)
+    assert ("What was asked for" in page.text) == any(tag == "audio" for tag, _ in page.tags) == (kind == "query")
 
 
 @pytest.mark.parametrize("which", ["out", "example"])

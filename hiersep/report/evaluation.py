@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +9,19 @@ import torch
 
 from hiersep import audio
 from hiersep.errors import DataError
-from hiersep.evaluation import HEADINGS, evaluate, notes, read_results, table_rows
+from hiersep.evaluation import evaluate, read_results
 from hiersep.evaluation.lines import SCORED
 from hiersep.evaluation.run import make_plan
-from hiersep.files import make_folder, write_text
+from hiersep.files import make_folder
 from hiersep.plots import plot_path
+from hiersep.report.page import PAGE_NAME, Truth, write_report
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from hiersep.config import EvaluationConfig
     from hiersep.evaluation.run import Plan
-
-PAGE_NAME = "report.html"
 
 
 def run_evaluation(
@@ -63,18 +60,33 @@ def run_evaluation(
     results = read_results(out)
     if results is None:
         raise DataError(f"{out}: the results were removed while they were written; run the same command again")
-    if example is not None and results["key"] not in _page_text(Path(example)):
+    if example is not None and results["key"] not in _page_head(Path(example)):
         scored = [line.clip for line in evaluation.lines if line.status == SCORED]
         best = max(sorted(set(scored)), key=scored.count, default=0)
-        write_page(
-            Path(example), write_example(Path(example), make_plan(model, data, settings, device=device), best), results
-        )
+        _show_example(Path(example), make_plan(model, data, settings, device=device), best, results)
     return results
 
 
-def _page_text(folder: Path) -> str:
+def _page_head(folder: Path) -> str:
+    """Read of the page in a folder, if there is one, what comes before its sounds."""
     path = folder / PAGE_NAME
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8") as file:
+        return file.read(1000)
+
+
+def _show_example(folder: Path, plan: Plan, number: int, results: Mapping[str, Any]) -> None:
+    nodes = write_example(folder, plan, number)
+    query = folder / "query.wav"
+    write_report(
+        folder / "mixture.wav",
+        {node: folder / f"{node}.wav" for node in nodes},
+        plan.model.hierarchy,
+        folder / PAGE_NAME,
+        query=query if results["kind"] == "query" else None,
+        truth=Truth({node: folder / "reference" / f"{node}.wav" for node in nodes}, results),
+    )
 
 
 def write_example(folder: Path, plan: Plan, number: int) -> list[str]:
@@ -104,58 +116,3 @@ def write_example(folder: Path, plan: Plan, number: int) -> list[str]:
         audio.write(folder / "reference" / f"{node}.wav", references[node], rate)
     plot_path(folder / "path.png", mixture, references, estimates, rate)
     return list(estimates)
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta name="hiersep-key" content="{key}">
-<title>hiersep: a mixture taken apart</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
-table {{ border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }}
-th, td {{ padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: left; }}
-audio {{ width: 16rem; max-width: 100%; }} img {{ max-width: 100%; }}
-</style></head><body>
-<h1>A mixture taken apart, coarse to fine</h1>
-<p>Mixture<br>{mixture}</p>{query}
-<table><thead><tr><th>Level</th><th>Separated</th><th>True</th></tr></thead><tbody>{players}</tbody></table>
-<img alt="Spectrograms of the mixture, and of every level as separated and as it truly is" src="{picture}">
-<h2>Scores on held-out songs</h2>
-<table><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table>
-<p>{notes}</p>
-<p>Model {model}, data {data}, commit {commit}.</p>
-</body></html>
-"""
-
-
-def write_page(folder: Path, nodes: Sequence[str], results: Mapping[str, Any]) -> None:
-    """Write ``report.html`` beside an example: players, picture and scores in one file that opens from disk."""
-    players = [
-        _row([html.escape(node), _player(folder / f"{node}.wav"), _player(folder / "reference" / f"{node}.wav")])
-        for node in nodes
-    ]
-    query = folder / "query.wav"
-    page = _PAGE.format(
-        mixture=_player(folder / "mixture.wav"),
-        query=f"<p>What is asked for<br>{_player(query)}</p>" if results["kind"] == "query" else "",
-        players="\n".join(players),
-        picture=_data_url(folder / "path.png", "image/png"),
-        headings="".join(f"<th>{html.escape(heading)}</th>" for heading in HEADINGS),
-        rows="\n".join(_row(map(html.escape, row)) for row in table_rows(results)),
-        notes=" ".join(html.escape(line) for line in notes(results)),
-        **{name: html.escape(str(results[name])) for name in ("model", "data", "commit", "key")},
-    )
-    write_text(folder / PAGE_NAME, page)
-
-
-def _row(cells: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-
-
-def _player(path: Path) -> str:
-    label = html.escape(f"{path.parent.name}/{path.stem}")
-    return f'<audio controls preload="metadata" aria-label="{label}" src="{_data_url(path, "audio/wav")}"></audio>'
-
-
-def _data_url(path: Path, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
