@@ -1,4 +1,4 @@
-"""Take the first held-out song of a configuration's data apart, whole, unless that is done.
+"""Take the first held-out song of a configuration's data apart, whole, with a page to listen to, unless that is done.
 
 Usage: python recipes/separate.py CONF.yml CHECKPOINT OUT [--section.key VALUE ...]
 """
@@ -19,11 +19,15 @@ def main(conf: str, checkpoint: str, out: str, *overrides: str) -> None:
         print(f"Separated already: {folder}")
         return
     from hiersep.models.checkpoint import from_pretrained
+    from hiersep.report import PAGE_NAME, write_report
     from hiersep.separation import Passage, write_estimates
 
+    network = from_pretrained(checkpoint)
     song = min(Path(config.data.folder, config.evaluation.split).glob("Track*/mix.*"))
-    files = write_estimates(song, Passage(from_pretrained(checkpoint)), folder)
+    files = write_estimates(song, Passage(network), folder)
     print(f"{song} taken apart:", *files, sep="\n  ")
+    page = write_report(song, {file.stem: file for file in files}, network.hierarchy, folder / PAGE_NAME)
+    print(f"Listen: {page}")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,9 @@ def test_all_stages_run_and_leave_what_the_demo_promises(script, tmp_path):
         assert_shipped(out)
         out = out / "smoke"  # its evaluations lie in folders of their own, by test set
     elif script.parent.name == "demo":
-        assert {path.stem for path in (out / "song" / "guitar-path").iterdir()} == set(nodes)
+        song = out / "song" / "guitar-path"
+        assert {path.stem for path in song.glob("*.wav")} == set(nodes)
+        assert all(f'data-node="{node}"' in (song / "report.html").read_text() for node in ("mixture", *nodes))
         out = out / "guitar-path"  # by network
         card = tmp_path / "card.md"
         card.write_text("<!-- begin demo table -->\n<!-- end demo table -->\n")

@@ -14,6 +14,7 @@ from hiersep.hierarchy import Hierarchy
 from hiersep.report import Truth, write_report
 from hiersep.report.outline import outline
 from hiersep.report.sound import embed, seconds_that_fit
+from hiersep.separation import Span
 
 SLAKH = Hierarchy.load("slakh34")
 
@@ -112,7 +113,7 @@ def test_a_span_of_the_mixture_stands_beside_what_was_made_of_it(tmp_path):
     samples = noise(3.0)
     song = write_audio(tmp_path / "song.wav", samples)
     span = write_audio(tmp_path / "guitar.wav", samples[:, RATE : 2 * RATE])
-    page = read_page(write_report(song, {"guitar": span}, SLAKH, tmp_path / "report.html", start_s=1.0))
+    page = read_page(write_report(song, {"guitar": span}, SLAKH, tmp_path / "report.html", span=Span(1.0, 2.0)))
     assert [sound.shape for sound in page.sounds] == [(1, RATE)] * 2
     assert error_db(page.sounds[0], page.sounds[1]) < -60
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hiersep.errors import HierarchyError, near_miss
 from hiersep.hierarchy.nodes import default_display
+from hiersep.separation import RESIDUAL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from hiersep.hierarchy import Hierarchy
 
-RESIDUAL = "residual"  # what a separation leaves of its mixture; no node
 _HUES = 6  # colours of branches, as the style sheet has them
 
 

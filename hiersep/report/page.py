@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hiersep import audio
 from hiersep.errors import DataError, HierarchyError, HiersepWarning, near_miss
 from hiersep.evaluation import HEADINGS, notes, table_rows
 from hiersep.evaluation.tables import decibels
@@ -17,6 +16,7 @@ from hiersep.files import write_text
 from hiersep.hierarchy import Hierarchy
 from hiersep.report.outline import Entry, outline
 from hiersep.report.sound import LONGEST_S, Sound, embed, read_excerpt, seconds_that_fit
+from hiersep.separation.files import open_source
 
 if TYPE_CHECKING:
     import os
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from hiersep.audio.reading import Audio
     from hiersep.report.outline import Outline
+    from hiersep.separation.files import Source
+    from hiersep.separation.spans import Span
 
     Place = str | os.PathLike[str]
 
@@ -75,7 +77,7 @@ def write_report(
     out: Place,
     *,
     query: Place | None = None,
-    start_s: float = 0.0,
+    span: Span | None = None,
     truth: Truth | None = None,
 ) -> Path:
     """Write a page to listen to a separation and to look at it: one file, which opens from disk.
@@ -89,7 +91,7 @@ def write_report(
         hierarchy: Of the nodes, or what `Hierarchy.load` takes.
         out: The page, ``report.html``.
         query: Audio file of the example that was asked with.
-        start_s: First second of the mixture that was taken apart.
+        span: Of the mixture that was taken apart. Default: all.
         truth: References and scores, where they are known.
 
     Returns:
@@ -110,8 +112,8 @@ def write_report(
             hint = near_miss(node, estimates)
             raise HierarchyError(f"references: expected nodes that were separated, got '{node}'{hint}")
     drawn = outline(hierarchy, tuple(estimates))
-    with audio.decoded(mixture) as readable:
-        contents = _Contents(readable, start_s, estimates, truth)
+    with open_source(mixture, span) as source:
+        contents = _Contents(source, estimates, truth)
         tracks = [contents.track(entry) for entry in drawn.root.walk() if entry.levels]
         asked = None if query is None else embed(*read_excerpt(query, 0.0, LONGEST_S)).text
     page = _fill(Path(mixture).name, drawn, contents, tracks=tracks, query=asked, results=truth.results)
@@ -130,20 +132,20 @@ class _Contents:
     """The sounds of a page, numbered as they are read, and what is known of their lengths.
 
     Args:
-        mixture: Audio file.
-        start_s: Its first second.
+        source: The mixture, or a span of it.
         estimates: Audio files by node.
         truth: References, where they are known.
     """
 
-    def __init__(self, mixture: Path, start_s: float, estimates: Mapping[str, Place], truth: Truth):
+    def __init__(self, source: Source, estimates: Mapping[str, Place], truth: Truth):
         self.sounds: list[Sound] = []
         self._estimates, self._truth = estimates, truth
-        files = [mixture, *estimates.values(), *truth.references.values()]
-        self.whole = max(audio.info(path).duration for path in estimates.values() or [mixture])
-        self.duration = min(self.whole, seconds_that_fit(files))
-        self._mixture, self.rate = read_excerpt(mixture, start_s, self.duration)
-        self.channels = audio.info(mixture).channels
+        header = source.header
+        self.whole, self.channels = source.frames / header.sample_rate, header.channels
+        self.duration = min(
+            self.whole, seconds_that_fit([source.path, *estimates.values(), *truth.references.values()])
+        )
+        self._mixture, self.rate = read_excerpt(source.path, source.start / header.sample_rate, self.duration)
 
     def track(self, entry: Entry) -> Track:
         """Read what is to be heard of a node, or of the mixture, the root."""

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from hiersep.audio.reading import Audio
 
 LONGEST_S = 600.0
-# Of all sounds and channels together: half a gigabyte once a browser has decoded them, and a page of about 100 MB.
+# Of all sounds and channels together: half a gigabyte once a browser has decoded them, and a page of 100 to 200 MB.
 MOST_SAMPLES = 2**27
-_TEXT_PER_BYTE = 4 / 3  # of base64
 # A sound's mean square lies this far under full scale, unless its peaks forbid it. With 16 bits the rounding then lies
 # 75 dB under the sound, whatever its level: less would be heard, and more makes the page larger.
 _LEVEL_DB = -26.0

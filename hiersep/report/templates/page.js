@@ -137,7 +137,7 @@ function showState() {
   }
   for (const button of document.querySelectorAll("nav button")) {
     const lane = lanes.find(({ node }) => node === button.dataset.node);
-    button.setAttribute("aria-pressed", lane.solo);
+    button.setAttribute("aria-pressed", lane.solo && shown.includes(lane));
     button.classList.toggle("here", lane.levels.includes(state.level));
   }
 }
