@@ -184,6 +184,23 @@ def test_a_level_or_a_solo_that_changes_while_it_plays_goes_on_from_there(long_p
     assert gains == [["mixture", False], ["guitar", True]]
 
 
+def test_space_presses_the_button_that_the_keyboard_came_to_and_plays_after_a_click(long_page):
+    page, solo = long_page, lane(long_page, "strings").locator(".solo")
+    solo.click()
+    page.keyboard.press(" ")
+    becomes(page, "Pause")
+    assert solo.get_attribute("aria-pressed") == "true"
+    solo.focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press(" ")
+    assert solo.get_attribute("aria-pressed") == "false"
+    becomes(page, "Pause")
+    page.locator("summary").focus()
+    page.keyboard.press(" ")
+    assert not page.evaluate("byId('tree').open")
+
+
 def test_a_click_on_a_picture_goes_there(long_page):
     box = lane(long_page, "strings").locator(".spectrogram").bounding_box()
     long_page.mouse.click(box["x"] + box["width"] / 4, box["y"] + 10)
@@ -284,3 +301,11 @@ def test_pictures_show_when_a_node_sounds_and_at_which_pitch(open_page, tmp_path
     place = 1 - (sounding.mean(axis=0).argmax() + 0.5) / reds.shape[1]
     assert 40 * (4000 / 40) ** place == pytest.approx(1000, rel=0.05)
     assert sounding.max(axis=1).min() > 0.8
+
+
+@pytest.mark.parametrize("samples", [np.zeros((1, 4000)), np.full((2, 1), 0.5)], ids=["silence", "one sample"])
+def test_silence_and_a_single_sample_are_drawn_and_heard(open_page, tmp_path, samples):
+    song = write_audio(tmp_path / "song.wav", samples, 8000)
+    page = open_page(write_report(song, {"drums": song}, BAND, tmp_path / "report.html").as_uri())
+    drawn(page)
+    np.testing.assert_allclose(heard(page), samples, atol=1e-4)

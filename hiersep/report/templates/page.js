@@ -247,13 +247,20 @@ byId("kind")?.addEventListener("change", (event) => {
   draw().catch(tellFailure);
 });
 
+// Space presses the button that the keyboard came to; one that was clicked is no longer meant.
+let clicked = false;
+document.addEventListener("pointerdown", () => (clicked = true), true);
+
 document.addEventListener("keydown", (event) => {
   if (event.altKey || event.ctrlKey || event.metaKey) return;
   const { key, target } = event;
+  if (key === "Tab") clicked = false;
   const digit = /^[0-9]$/.test(key) ? shownLanes()[Number(key)] : null;
   const arrow = { ArrowLeft: -STEP_S, ArrowRight: STEP_S }[key];
-  if (key === " " && !target.closest("button, audio")) toggle();
-  else if (arrow && !target.closest("audio, .gain, fieldset")) seek(position() + arrow);
+  if (key === " " && !target.closest(clicked ? "audio" : "button, summary, audio")) {
+    if (clicked) target.blur();
+    toggle();
+  } else if (arrow && !target.closest("audio, .gain, fieldset")) seek(position() + arrow);
   else if (digit) hearAlone(digit);
   else return;
   event.preventDefault();
