@@ -503,3 +503,35 @@ def test_a_damaged_mixture_is_one_line_and_leaves_no_half_file(wrong, model, tmp
     result = run("separate", song, "--model", model, "--out", tmp_path / "out")
     fails(result, 2, song)
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
+
+
+# report
+
+
+def test_a_page_comes_with_the_results_or_afterwards(model, song, tmp_path):
+    words = ("separate", song, "--model", model, "--residual", "--from", "0.1", "--out", tmp_path / "out")
+    page = tmp_path / "out" / "song" / "report.html"
+    assert separated(*words, "--report").stdout.splitlines()[-1] == str(page)
+    first = page.read_text()
+    assert all(f"<title>{name}" in first or name in first for name in (*PATH, "residual", "song.wav"))
+    page.unlink()
+    assert separated("report", song, page.parent).stdout == f"{page}\n"
+    assert page.read_text() == first
+
+    true = tmp_path / "true" / "guitar.wav"
+    true.parent.mkdir()
+    true.write_bytes((page.parent / "guitar.wav").read_bytes())
+    separated("report", song, page.parent, "--references", true.parent, "--out", tmp_path / "scored.html")
+    assert len((tmp_path / "scored.html").read_text()) > len(first)
+
+    fails(run("report", song, tmp_path), 2, "separation.json", "name their folder")
+    fails(run("report", song, page.parent, "--references", tmp_path), 2, "expected true submixes")
+    (page.parent / "separation.json").write_text('{"format": 1, "files": {"guitar": "../../secret.wav"}}')
+    fails(run("report", song, page.parent), 2, "separation.json")
+
+
+def test_the_page_of_a_query_lets_its_example_be_heard(tmp_path, song):
+    example = write_audio(tmp_path / "other.wav", noise(0.4, seed=5))
+    words = ("query", song, "--like", example, "--model", FIXTURES / "query.safetensors", "--out", tmp_path / "out")
+    separated(*words, "--report")
+    assert "audio" in (tmp_path / "out" / "song" / "report.html").read_text()

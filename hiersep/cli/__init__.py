@@ -18,6 +18,7 @@ from hiersep.cli.info import info
 from hiersep.cli.mix import mix
 from hiersep.cli.query import query
 from hiersep.cli.render import render
+from hiersep.cli.report import report
 from hiersep.cli.separate import separate
 from hiersep.cli.train import train
 from hiersep.cli.tree import tree
@@ -38,6 +39,7 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 app.command()(separate)
 app.command()(query)
 app.command()(evaluate)
+app.command()(report)
 app.command()(info)
 app.command()(doctor)
 

@@ -40,13 +40,8 @@ def mix(
         str | None, typer.Option(metavar="NAME|FILE", help="Whose nodes are written.", show_default=False)
     ] = None,
     num: Annotated[int | None, typer.Option(help="How many mixtures.", show_default=False)] = None,
-    split: Annotated[str | None, typer.Option(help="Whose tracks. Default: all.", show_default=False)] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            help="A node that sounds in every mixture; its path is written. Default: all.", show_default=False
-        ),
-    ] = None,
+    split: Annotated[str | None, typer.Option(help="Whose tracks. Default: all.")] = None,
+    target: Annotated[str | None, typer.Option(help="A node that always sounds: its path. Default: all nodes.")] = None,
     duration: Annotated[float, typer.Option(help="Length of a mixture in seconds.")] = 10.0,
     seed: Annotated[int, typer.Option(help="Decides everything that is drawn.")] = 0,
     sample_rate: Annotated[int, typer.Option(help="In Hz.")] = 16000,
@@ -58,9 +53,9 @@ def mix(
     from_jams: Annotated[
         Path | None, typer.Option(help="Rebuild the mixtures of this folder, bit for bit.", show_default=False)
     ] = None,
-    jobs: Annotated[int | None, typer.Option(help="Processes. Default: one per core.", show_default=False)] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1: one per core.")] = -1,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be drawn and how much room it takes, and write nothing.")
+        bool, typer.Option("--dry-run", help="Say how much would be written, and write nothing.")
     ] = False,
 ) -> None:
     """Write mixtures with the submix of every node, and annotations that rebuild them.
@@ -77,7 +72,7 @@ def mix(
     from hiersep.data.writing import WriteSettings, foresee_mixtures, rebuild_mixtures, write_mixtures
 
     if from_jams is not None:
-        _report(rebuild_mixtures(from_jams, out, data=data, jobs=-1 if jobs is None else jobs))
+        _report(rebuild_mixtures(from_jams, out, data=data, jobs=jobs))
         return
     settings = WriteSettings(
         data=str(data),
@@ -93,9 +88,9 @@ def mix(
         format=format,  # type: ignore[arg-type]  # checked there
     )
     if dry_run:
-        print(foresee_mixtures(settings, jobs=-1 if jobs is None else jobs))
+        print(foresee_mixtures(settings, jobs=jobs))
         return
-    _report(write_mixtures(out, settings, jobs=-1 if jobs is None else jobs))
+    _report(write_mixtures(out, settings, jobs=jobs))
 
 
 def _report(summary: WriteSummary) -> None:

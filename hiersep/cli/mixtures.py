@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import glob
+import inspect
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -41,6 +45,7 @@ Shifts = Annotated[
 Downmix = Annotated[
     bool, typer.Option("--downmix", help="Listen to the mean of the channels only: faster, keeps places in the stereo.")
 ]
+Report = Annotated[bool, typer.Option("--report", help="Write report.html too: a page to listen and to look.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the files' names.")]
 
@@ -51,25 +56,85 @@ _SUFFIXES = {
 }
 
 
-class Output(NamedTuple):
-    """What is written of each mixture, and what is said of it."""
+@dataclass(frozen=True)
+class Options:
+    """What may be said of every separation; `with_options` makes a command's options of the fields."""
 
-    file_format: FileFormat
-    residual: bool
-    span: Span
-    dry_run: bool
-    as_json: bool
+    residual: Residual = False
+    start: From = None
+    stop: To = None
+    kind: Kind = "wav"
+    bits: Bits = None
+    overlap: Overlap = None
+    shifts: Shifts = 1
+    downmix: Downmix = False
+    device: Device = None
+    report: Report = False
+    dry_run: DryRun = False
+    as_json: Json = False
+
+    def check(self) -> None:
+        """Refuse options that cannot be, before anything heavy is loaded.
+
+        Raises:
+            ConfigError: If one cannot.
+        """
+        for what in (self.file_format, self.span, self.settings):
+            what()
+
+    def file_format(self) -> FileFormat:
+        """Name the format.
+
+        Raises:
+            ConfigError: If there is none of the kind.
+        """
+        from hiersep.audio import FileFormat
+
+        return FileFormat.of(self.kind, self.bits)
+
+    def span(self) -> Span:
+        """Name the span.
+
+        Raises:
+            ConfigError: If a time is none.
+        """
+        from hiersep.separation.spans import Span
+
+        return Span.between(self.start, self.stop)
+
+    def settings(self) -> SeparationSettings:
+        """Make the settings of the separation.
+
+        Raises:
+            ConfigError: If they make none.
+        """
+        from hiersep.separation.settings import OVERLAP_S, SeparationSettings
+
+        overlap = OVERLAP_S if self.overlap is None else self.overlap
+        return SeparationSettings(overlap_s=overlap, shifts=self.shifts, downmix=self.downmix)
 
 
-def make_settings(overlap: float | None, shifts: int, *, downmix: bool) -> SeparationSettings:
-    """Make settings of what the options say.
+def with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that all separations share, in the place of its parameter ``options``."""
 
-    Raises:
-        ConfigError: If they make none.
-    """
-    from hiersep.separation.settings import OVERLAP_S, SeparationSettings
+    @functools.wraps(function)
+    def wrapped(**words: Any) -> None:
+        shared = {field.name: words.pop(field.name) for field in dataclasses.fields(Options)}
+        function(**words, options=Options(**shared))
 
-    return SeparationSettings(overlap_s=OVERLAP_S if overlap is None else overlap, shifts=shifts, downmix=downmix)
+    own = inspect.signature(function, eval_str=True)
+    hints = get_type_hints(Options, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in dataclasses.fields(Options)
+    ]
+    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own.parameters.values()]
+    kept = [one for one in parameters if one.name != "options"]
+    wrapped.__signature__ = own.replace(parameters=[*kept, *shared])  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {one.name: one.annotation for one in [*kept, *shared]}
+    return wrapped
 
 
 def find_mixtures(words: Sequence[Path], out: Path) -> dict[Path, Path]:
@@ -113,13 +178,20 @@ def _expand(word: Path) -> dict[Path, Path]:
     return {word: Path(word.stem)}
 
 
-def take_apart(folders: Mapping[Path, Path], output: Output, passage_for: Callable[[Path], Passage]) -> None:
+def take_apart(
+    folders: Mapping[Path, Path],
+    options: Options,
+    passage_for: Callable[[Path], Passage],
+    *,
+    example: Path | None = None,
+) -> None:
     """Write each mixture's estimates into its folder, and print the files; one that cannot be read holds up no other.
 
     Args:
         folders: Mixtures, each with the folder for its results.
-        output: What is wanted.
+        options: What is wanted.
         passage_for: Gives the network, made ready for a mixture.
+        example: What the pages let hear of what was asked with.
 
     Raises:
         typer.Exit: If any could not be taken apart.
@@ -127,38 +199,37 @@ def take_apart(folders: Mapping[Path, Path], output: Output, passage_for: Callab
     done: list[dict[str, Any]] = []
     for mixture, folder in folders.items():
         try:
-            about = _take_one(mixture, folder, output, passage_for(mixture))
-            if not output.as_json:
-                print("\n".join(about["files"].values()))
+            about = _take_one(mixture, folder, options, passage_for(mixture), example)
+            if not options.as_json:
+                print("\n".join([*about["files"].values(), *filter(None, [about.get("report")])]))
         except DataError as error:
             say_error(error)
             about = {"error": str(error)}
         done.append({"mixture": str(mixture), **about})
-    if output.as_json:
-        print(json.dumps({"dry_run": output.dry_run, "mixtures": done}, indent=2, ensure_ascii=False))
+    if options.as_json:
+        print(json.dumps({"dry_run": options.dry_run, "mixtures": done}, indent=2, ensure_ascii=False))
     failed = sum("error" in about for about in done)
     if failed:
         raise typer.Exit(SOME_FAILED if failed < len(done) else NOTHING_STARTED)
 
 
-def _take_one(mixture: Path, folder: Path, output: Output, passage: Passage) -> dict[str, Any]:
-    from hiersep.separation import output_files, write_estimates
-    from hiersep.separation.files import open_source
+def _take_one(mixture: Path, folder: Path, options: Options, passage: Passage, example: Path | None) -> dict[str, Any]:
+    from hiersep.separation.files import open_source, output_files, write_estimates
 
-    files = output_files(passage, folder, output.file_format, residual=output.residual)
-    with open_source(mixture, output.span) as source:
+    file_format, span, residual = options.file_format(), options.span(), options.residual
+    files = output_files(passage, folder, file_format, residual=residual)
+    with open_source(mixture, span) as source:
         header = source.header
         about = {"files": {name: str(path) for name, path in files.items()}, "sample_rate": header.sample_rate}
         about |= {"channels": header.channels, "frames": source.frames}
-    if not output.dry_run:
-        write_estimates(
-            mixture,
-            passage,
-            folder,
-            file_format=output.file_format,
-            residual=output.residual,
-            span=output.span,
-        )
+    if not options.dry_run:
+        write_estimates(mixture, passage, folder, file_format=file_format, residual=residual, span=span)
+    if options.report:
+        from hiersep.report import PAGE_NAME, report_folder
+
+        about["report"] = str(folder / PAGE_NAME)
+        if not options.dry_run:
+            report_folder(mixture, folder, query=example)
     return about
 
 

@@ -8,30 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hiersep.cli.command import command
-from hiersep.cli.mixtures import (
-    Bits,
-    Device,
-    Downmix,
-    DryRun,
-    From,
-    Json,
-    Kind,
-    Mixtures,
-    Output,
-    Overlap,
-    Residual,
-    Shifts,
-    To,
-    find_mixtures,
-    make_settings,
-    names_of,
-    take_apart,
-)
+from hiersep.cli.mixtures import Mixtures, Options, find_mixtures, names_of, take_apart, with_options
 
 if TYPE_CHECKING:
     from hiersep.separation import Passage
 
 
+@with_options
 @command
 def query(
     mixtures: Mixtures,
@@ -45,17 +28,8 @@ def query(
     out: Annotated[Path, typer.Option(help="Folder for the results: one folder per mixture, one file per level.")],
     model: Annotated[str, typer.Option(help="Checkpoint: a file, a shipped name, or user/model.")] = "query",
     level: Annotated[str | None, typer.Option(help="Levels wanted, separated by commas. Default: all.")] = None,
-    residual: Residual = False,
-    start: From = None,
-    stop: To = None,
-    kind: Kind = "wav",
-    bits: Bits = None,
-    overlap: Overlap = None,
-    shifts: Shifts = 1,
-    downmix: Downmix = False,
-    device: Device = None,
-    dry_run: DryRun = False,
-    as_json: Json = False,
+    *,
+    options: Options,
 ) -> None:
     """Take out of mixtures what sounds like an example, or several of the same sound: one file per level.
 
@@ -68,27 +42,26 @@ def query(
         hiersep query *.wav --like trumpet.wav --like other-trumpet.wav --level class --out found
     """
     folders = find_mixtures(mixtures, out)
-    from hiersep.audio import FileFormat
     from hiersep.errors import ConfigError
     from hiersep.models.checkpoint import from_pretrained
     from hiersep.models.query import QuerySeparator
     from hiersep.separation import Excerpt, Passage, Span, choose_device, choose_nodes, find_anchor
 
-    output = Output(FileFormat.of(kind, bits), residual, Span.between(start, stop), dry_run, as_json)
-    settings = make_settings(overlap, shifts, downmix=downmix)
+    options.check()
     network = from_pretrained(model)
     if not isinstance(network, QuerySeparator):
         raise ConfigError(
             f"{model}: expected a network that is asked by an example, got a {type(network).__name__}; "
             "use hiersep separate MIX --nodes NAMES"
         )
-    wanted, device = choose_nodes(network, names_of(level)), choose_device(device)
+    wanted, device = choose_nodes(network, names_of(level)), choose_device(options.device)
     spans = {word: Span.of(word) for word in like if Span.fits(word) and not Path(word).exists()}
     files = [Path(word) for word in like if word not in spans]
 
     def passage_for(mixture: Path) -> Passage:
         anchor = find_anchor(network, [*files, *(Excerpt(mixture, span) for span in spans.values())])
-        return Passage(network, nodes=wanted, condition=anchor, device=device, settings=settings)
+        return Passage(network, nodes=wanted, condition=anchor, device=device, settings=options.settings())
 
     common = None if spans else passage_for(Path())  # of files alone the anchor is found once
-    take_apart(folders, output, lambda mixture: common or passage_for(mixture))
+    example = files[0] if files else None
+    take_apart(folders, options, lambda mixture: common or passage_for(mixture), example=example)

@@ -57,8 +57,7 @@ def render(
     format: Annotated[str, typer.Option(help="flac or wav.")] = "flac",
     jobs: Annotated[int | None, typer.Option(help="Processes. Default: one per core.")] = None,
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Say what would be rendered and how much room it takes, and write nothing."),
+        bool, typer.Option("--dry-run", help="Say how much would be written, and write nothing.")
     ] = False,
     audit: Annotated[
         bool, typer.Option("--audit", help="Render nothing; look over what OUT holds, Slakh2100 included.")
@@ -96,18 +95,17 @@ def render(
         duration=duration,
         format=format,
     )
-    if dry_run:
-        from hiersep.render import foresee
-
-        print(foresee(out, settings))
-        return
-    _render(out, settings, jobs)
+    _render(out, settings, jobs, dry_run=dry_run)
 
 
-def _render(out: Path, settings: RenderSettings, jobs: int | None) -> None:
-    """Render what is not there yet, and say what is there then."""
+def _render(out: Path, settings: RenderSettings, jobs: int | None, *, dry_run: bool) -> None:
+    """Render what is not there yet, and say what is there then; or say what would be rendered."""
+    from hiersep.render import foresee
     from hiersep.render import render as render_all
 
+    if dry_run:
+        print(foresee(out, settings))
+        return
     summary = render_all(out, settings, jobs=jobs)
     counts = ", ".join(f"{split} {count}" for split, count in summary.tracks.items())
     there = f"; {summary.skipped} tracks were there already" if summary.skipped else ""

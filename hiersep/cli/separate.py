@@ -8,27 +8,10 @@ from typing import Annotated
 import typer
 
 from hiersep.cli.command import command
-from hiersep.cli.mixtures import (
-    Bits,
-    Device,
-    Downmix,
-    DryRun,
-    From,
-    Json,
-    Kind,
-    Mixtures,
-    Output,
-    Overlap,
-    Residual,
-    Shifts,
-    To,
-    find_mixtures,
-    make_settings,
-    names_of,
-    take_apart,
-)
+from hiersep.cli.mixtures import Mixtures, Options, find_mixtures, names_of, take_apart, with_options
 
 
+@with_options
 @command
 def separate(
     mixtures: Mixtures,
@@ -41,17 +24,8 @@ def separate(
         ),
     ] = ["tree"],  # noqa: B006  # typer reads it and changes nothing
     nodes: Annotated[str | None, typer.Option(help="Nodes wanted, separated by commas. Default: all.")] = None,
-    residual: Residual = False,
-    start: From = None,
-    stop: To = None,
-    kind: Kind = "wav",
-    bits: Bits = None,
-    overlap: Overlap = None,
-    shifts: Shifts = 1,
-    downmix: Downmix = False,
-    device: Device = None,
-    dry_run: DryRun = False,
-    as_json: Json = False,
+    *,
+    options: Options,
 ) -> None:
     """Take mixtures apart: one file per node, as long as the mixture, at its rate and channels.
 
@@ -66,19 +40,17 @@ def separate(
         hiersep separate song.wav --model coarse.safetensors --model fine.safetensors --out stems
     """
     folders = find_mixtures(mixtures, out)
-    from hiersep.audio import FileFormat
     from hiersep.errors import ConfigError
     from hiersep.models.loading import load_separator
     from hiersep.models.query import QuerySeparator
-    from hiersep.separation import Passage, Span
+    from hiersep.separation import Passage
 
-    output = Output(FileFormat.of(kind, bits), residual, Span.between(start, stop), dry_run, as_json)
-    settings = make_settings(overlap, shifts, downmix=downmix)
+    options.check()
     network = load_separator(model)
     if isinstance(network, QuerySeparator):
         raise ConfigError(
             f"{model[0]}: expected a network of fixed nodes, got one that is asked by an example; "
             "use hiersep query MIX --like EXAMPLE"
         )
-    passage = Passage(network, nodes=names_of(nodes), device=device, settings=settings)
-    take_apart(folders, output, lambda _: passage)
+    passage = Passage(network, nodes=names_of(nodes), device=options.device, settings=options.settings())
+    take_apart(folders, options, lambda _: passage)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hiersep import audio
-from hiersep.errors import ConfigError
+from hiersep.errors import ConfigError, DataError
 from hiersep.files import fingerprint, lock_folder, sweep, write_json
+from hiersep.hierarchy import Hierarchy
 from hiersep.separation.passage import RESIDUAL
 from hiersep.separation.spans import Span
 
@@ -123,6 +124,7 @@ def _about(path: Path, passage: Passage, source: Source, files: Mapping[str, Pat
         "frames": source.frames,
         "sample_rate": source.header.sample_rate,
         "settings": dataclasses.asdict(passage.settings),
+        "hierarchy": passage.model.hierarchy.to_dict(),
         "files": {name: file.name for name, file in files.items()},
         "key": passage.key and fingerprint(made_of),
     }
@@ -133,7 +135,39 @@ def _lies_there(out: Path, about: Mapping[str, Any], files: Mapping[str, Path]) 
         before = json.loads((out / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return about["key"] is not None and before == about and all(file.is_file() for file in files.values())
+    # As JSON has it: a tuple is a list there.
+    same = before == json.loads(json.dumps(about))
+    return about["key"] is not None and same and all(file.is_file() for file in files.values())
+
+
+class Separated(NamedTuple):
+    """What `write_estimates` left in a folder: its files by node, of which hierarchy, and which span of the mixture."""
+
+    files: dict[str, Path]
+    hierarchy: Hierarchy
+    span: Span
+
+
+def read_separation(folder: str | os.PathLike[str]) -> Separated:
+    """Read what stands beside estimates.
+
+    Raises:
+        DataError: If there is no such file, or it says something else.
+    """
+    path = Path(folder) / ABOUT
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        start, rate = about["start"] / about["sample_rate"], about["sample_rate"]
+        names = {str(name): Path(str(file)) for name, file in about["files"].items()}
+        hierarchy = Hierarchy.load(about["hierarchy"])
+        if about["format"] != FORMAT or any(file.name != str(file) for file in names.values()):
+            raise ValueError("another format")
+        span = Span(start, start + about["frames"] / rate)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
+        raise DataError(
+            f"{path}: expected what hiersep separate or query wrote beside its results, got none; name their folder"
+        ) from error
+    return Separated({name: Path(folder) / file for name, file in names.items()}, hierarchy, span)
 
 
 def output_files(passage: Passage, out: Path, file_format: audio.FileFormat, *, residual: bool) -> dict[str, Path]:
