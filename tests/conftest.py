@@ -1,6 +1,9 @@
 """Fixtures that all tests share."""
 
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +43,14 @@ def rendered(tmp_path_factory):
     settings = RenderSettings(tracks=6, seed=25, duration=15.0, splits=(0.5, 0.17, 0.33), format="wav")
     render(out, settings, jobs=1)
     return out
+
+
+@pytest.fixture(scope="session")
+def miniatures(tmp_path_factory):
+    """Miniatures of all data sets, in one folder each; look, do not touch."""
+    root = tmp_path_factory.mktemp("miniatures")
+    subprocess.run([sys.executable, str(Path(__file__).with_name("make_miniatures.py")), str(root)], check=True)
+    return root
 
 
 @pytest.fixture

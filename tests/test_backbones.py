@@ -21,7 +21,7 @@ from hiersep.models.backbones.bandsplit import BandHead, band_widths
 from hiersep.models.backbones.rotary import RotaryAttention, TransformerBlock, rotate
 from hiersep.models.path import PathSeparator
 
-GUIDE = Path(__file__).parents[1] / "docs" / "training.md"
+GUIDE = Path(__file__).parents[1] / "docs" / "networks.md"
 N_FREQ, RATE = 17, 8000
 
 SMALL = {

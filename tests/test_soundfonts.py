@@ -1,12 +1,12 @@
 """Soundfonts: where they are found, which are relatives, and who may play what split."""
 
 import shutil
-import struct
 from pathlib import Path
 
 import numpy as np
 import pretty_midi
 import pytest
+from helpers import write_soundfont
 
 from hiersep.errors import DataError
 from hiersep.render import RenderSettings, find_soundfonts
@@ -16,24 +16,8 @@ from hiersep.render.soundfonts import open_soundfont, resolve
 
 @pytest.fixture
 def make_soundfont(tmp_path):
-    """Make a copy of pretty_midi's soundfont that says another name, and other makers, of itself."""
-    content = find_soundfonts()[0].read_bytes()
-    info_size = struct.unpack("<I", content[16:20])[0]
-
-    def make(file, name, makers=""):
-        texts = b""
-        for key, text in (("INAM", name), ("IENG", makers)):
-            text = text.encode() + b"\0" * (2 - len(text) % 2)  # even lengths alone are allowed
-            texts += key.encode() + struct.pack("<I", len(text)) + text
-        version = content[24:36]
-        info = b"INFO" + version + texts
-        rest = content[20 + info_size :]
-        body = b"sfbkLIST" + struct.pack("<I", len(info)) + info + rest
-        path = tmp_path / file
-        path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
-        return path
-
-    return make
+    """Make a soundfont in the test's own folder."""
+    return lambda file, name, makers="": write_soundfont(tmp_path / file, name, makers)
 
 
 def fonts_of(**settings):

@@ -9,7 +9,7 @@ from hiersep.config.sections import Section
 from hiersep.typed import expect
 
 # What each backbone reads of the network's sizes, and its own for those that are left out: its paper's or asteroid's;
-# but a small one for ``bandsplit`` (docs/training.md has a large one too).
+# but a small one for ``bandsplit`` (docs/networks.md has a large one too).
 BACKBONE_SIZES: dict[str, dict[str, Any]] = {
     "blstm": {"hidden_size": 600, "num_layers": 4, "dropout": 0.3, "skip": False},
     "tdconvnet": {"width": 128, "hidden_size": 512, "num_layers": 8, "num_repeats": 3, "kernel_size": 3},
