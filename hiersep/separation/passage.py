@@ -226,6 +226,7 @@ class Passage:
             else:
                 done += len(part)
                 yield from results
+                del results  # else it would lie there while the next part is worked on
                 continue
             if self.device.startswith("cuda"):
                 torch.cuda.empty_cache()  # only here has the error let go of what the network had begun

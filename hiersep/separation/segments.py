@@ -62,7 +62,7 @@ def cross_fade(pieces: Iterable[npt.NDArray[Any]], segments: Segments) -> Iterat
             yield fading * (1 - rising) + piece[..., begin : begin + width] * rising
             begin += width
         yield piece[..., begin:end]
-        begin, fading = apart, piece[..., end : segments.length - apart]
+        begin, fading = apart, piece[..., end : segments.length - apart].copy()  # and let go of the rest
 
 
 def _rising(width: int) -> npt.NDArray[np.float32]:
