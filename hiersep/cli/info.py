@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -116,20 +114,11 @@ def _outputs(
 
 
 def _tree(hierarchy: Hierarchy, notes: dict[str, str]) -> str:
-    """Draw the nodes that have a note, what stands beside and above them and right below; of the rest, how much."""
-    from hiersep.hierarchy.drawing import draw
+    """Draw the nodes that have a note, and where they stand."""
+    from hiersep.hierarchy.drawing import draw, excerpt
 
-    above = {node for id in notes for node in hierarchy.path(id)}
-    nodes, below = [], Counter[str]()
-    for node in reversed(hierarchy.nodes):  # children come before their parents
-        if node.parent is not None:
-            below[node.parent] += 1 + below[node.id]
-        if node.id in above:
-            nodes.append(node)
-        elif node.parent in above:
-            nodes.append(replace(node, children=()))
-    cut = {node.id: f"({below[node.id]} below)" for node in nodes if below[node.id] and not node.children}
-    return draw(nodes[::-1], {**cut, **notes})
+    nodes, lost = excerpt(hierarchy.nodes, notes)
+    return draw(nodes, {**{id: f"({count} below)" for id, count in lost.items()}, **notes})
 
 
 def _settings(section: dict[str, Any]) -> str:
