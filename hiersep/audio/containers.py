@@ -88,13 +88,14 @@ def read_stream(path: Path, stream: int, start: int, frames: int) -> tuple[Audio
 _FORMATS = "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,tta,w64,wav,webm,wv"
 
 
-def decode(path: Path, out: Path, refusal: DataError) -> Path:
+def decode(path: Path, out: Path, refusal: DataError, most_s: float | None = None) -> Path:
     """Write what ffmpeg hears in a file as wav, 32-bit float, at the file's rate and channels.
 
     Args:
         path: The file.
         out: Where to.
         refusal: What libsndfile said of it.
+        most_s: Seconds after which to stop. Default: at the end.
 
     Returns:
         `out`.
@@ -107,7 +108,8 @@ def decode(path: Path, out: Path, refusal: DataError) -> Path:
     import ffmpeg
 
     source = ffmpeg.input(str(path.absolute()), protocol_whitelist="file", format_whitelist=_FORMATS)
-    target = source.audio.output(str(out), acodec="pcm_f32le", rf64="auto", loglevel="error")
+    stop = {} if most_s is None else {"t": most_s}
+    target = source.audio.output(str(out), acodec="pcm_f32le", rf64="auto", loglevel="error", **stop)
     try:
         target.run(capture_stdout=True, capture_stderr=True, overwrite_output=True)
     except ffmpeg.Error as error:

@@ -84,11 +84,12 @@ def read(
 
 
 @contextlib.contextmanager
-def decoded(path: str | os.PathLike[str]) -> Iterator[Path]:
+def decoded(path: str | os.PathLike[str], *, most_s: float | None = None) -> Iterator[Path]:
     """Give a file that libsndfile reads: the file itself, or else what ffmpeg makes of it.
 
     Args:
         path: Audio, or a film with sound, in any of the usual formats.
+        most_s: Seconds after which ffmpeg stops. Default: it goes on to the end.
 
     Yields:
         The file; one that ffmpeg made is temporary, and gone afterwards.
@@ -104,5 +105,5 @@ def decoded(path: str | os.PathLike[str]) -> Iterator[Path]:
             if not path.is_file() or not path.stat().st_size:
                 raise
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hiersep-"))
-            path = decode(path, Path(folder) / "decoded.wav", error)
+            path = decode(path, Path(folder) / "decoded.wav", error, most_s)
         yield path

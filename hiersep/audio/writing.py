@@ -61,6 +61,16 @@ class FileFormat(NamedTuple):
         names = " or ".join(name for name, _ in _FORMATS[kind] if name) or "none"
         raise ConfigError(f"bits: expected {names} for {kind}, got {bits!r}; leave it out for the default")
 
+    @staticmethod
+    def choices() -> tuple[tuple[str, str | None], ...]:
+        """List what `of` takes: every kind with each of its bits, the default of a kind first.
+
+        Example:
+            >>> FileFormat.choices()[:2]
+            (('wav', '32f'), ('wav', '24'))
+        """
+        return tuple((kind, bits or None) for kind, formats in _FORMATS.items() for bits, _ in formats)
+
 
 class Writer:
     """A file that is written block by block; it has its name when it is whole, and is gone if that never comes.
