@@ -79,12 +79,15 @@ def browser():
         browser.close()
 
 
+_BROKEN_OFF = "net::ERR_ABORTED"
+
+
 @pytest.fixture
 def open_page(browser):
     """Give a function that opens an address in a window of its own, as a user who comes for the first time.
 
     What a page complains about on the console, an error in its script and a request that fails are errors of the test,
-    at its end.
+    at its end; but not a request that the page itself breaks off, as players do.
     """
     contexts, complaints = [], []
 
@@ -95,7 +98,9 @@ def open_page(browser):
         page.set_default_timeout(10_000)
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url[:200]}"))
+        page.on(
+            "requestfailed", lambda r: None if r.failure == _BROKEN_OFF else complaints.append(f"failed: {r.url[:200]}")
+        )
         page.on("response", lambda r: complaints.append(f"{r.status}: {r.url[:200]}") if r.status >= 400 else None)
         page.goto(url)
         return page
