@@ -31,7 +31,7 @@ $(TORCH_STAMP): .venv/.system
 	@rm -f .venv/.torch-* && touch $@
 
 .venv/.installed: setup.py $(TORCH_STAMP)
-	$(BIN)/python -m pip install --quiet --editable ".[render,effects,dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[render,effects,app,dev]"
 	@touch $@
 
 demo: env  ## Take songs apart by the shipped networks, and score them: out/demo/

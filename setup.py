@@ -47,7 +47,9 @@ EXTRAS_REQUIRE = {
         "pedalboard>=0.9",  # drive, equalisation, compression and room of rendered and augmented stems; GPL-3.0
     ],
     "app": [
-        "gradio>=5",  # the browser app; Apache-2.0
+        "gradio>=6.31",  # the page of `hiersep app`; Apache-2.0
+        "fastapi>=0.115",  # under gradio: how files come and go; MIT
+        "uvicorn>=0.30",  # under gradio: the server; BSD
         "pillow<13",  # gradio's bound; HPND
     ],
     "dev": [
@@ -95,6 +97,8 @@ setup(
             "render/composer/*.yaml",
             "report/templates/*",
             "models/pretrained/*",
+            "app/*.css",
+            "app/*.js",
         ],
         "hiersep.hierarchies": ["*.yaml"],
     },

@@ -25,7 +25,7 @@ FLOORS = (
     ("data", "render", "models"),
     ("losses", "metrics", "plots"),
     ("training", "separation", "evaluation"),
-    ("report", "doctor", "cli", "__main__"),
+    ("report", "doctor", "app", "cli", "__main__"),
 )
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 

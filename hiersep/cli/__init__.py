@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from hiersep import __version__
+from hiersep.cli.app import app as app_command
 from hiersep.cli.doctor import doctor
 from hiersep.cli.evaluate import evaluate
 from hiersep.cli.index import index
@@ -40,6 +41,7 @@ app.command()(separate)
 app.command()(query)
 app.command()(evaluate)
 app.command()(report)
+app.command("app")(app_command)
 app.command()(info)
 app.command()(doctor)
 

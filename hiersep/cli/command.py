@@ -28,6 +28,11 @@ def say_error(message: object) -> None:
     print(f"hiersep: error: {' '.join(str(message).split())}", file=sys.stderr)
 
 
+def say_warning(message: object) -> None:
+    """Print one line to standard error, and go on."""
+    print(f"hiersep: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
 def _say_warning(
     message: Warning | str,
     category: type[Warning],
@@ -37,7 +42,7 @@ def _say_warning(
     line: str | None = None,
 ) -> None:
     if issubclass(category, HiersepWarning):
-        print(f"hiersep: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        say_warning(message)
 
 
 def command(function: Function) -> Function:
