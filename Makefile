@@ -9,7 +9,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: help env demo test test-recipes test-slow lint bench docs clean
+.PHONY: help env demo test coverage test-recipes test-slow lint bench docs clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -38,7 +38,10 @@ demo: env  ## Take songs apart by the shipped networks, and score them: out/demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/demo/run.sh --exp_dir out/demo
 
 test: env  ## The tests, within 10 minutes on 2 cores
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+coverage: env  ## The tests again, and which lines they reach
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered
 
 test-recipes: env  ## Every recipe at a size that shows only that it runs
 	$(BIN)/python -m pytest -m recipe

@@ -55,6 +55,7 @@ EXTRAS_REQUIRE = {
     "dev": [
         "pytest>=8",
         "pytest-cov>=5",
+        "pytest-xdist>=3.6",  # tests on all cores, file by file; MIT
         "hypothesis>=6.100",
         "ruff==0.17.6",  # its formatting changes with its version
         "mypy>=1.11",
