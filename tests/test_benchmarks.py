@@ -90,7 +90,7 @@ def test_inference_finds_what_the_overlap_does_to_joins(monkeypatch):
     monkeypatch.setattr(inference, "SONGS", 2)
     monkeypatch.setattr(inference, "REACHED_DB", -100.0)  # two songs may have no node that the network finds
     rows, bars = inference.measure_quality(20.0)
-    assert len(rows) == 2 * len(inference.OVERLAPS_S)
+    assert len(rows) == 2 * len(inference.OVERLAPS_S) + len(inference.SHIFTS)
     values = {row["measured"]: row["value"] for row in rows}
     assert values["joins stand out by, overlap 0 s"] > values["joins stand out by, overlap 4 s"]
     assert bars[0].ratio == -values[f"SI-SDR change, overlap {OVERLAP_S:g} s"]
