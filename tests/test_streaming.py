@@ -284,6 +284,7 @@ def test_what_lies_there_already_is_not_made_again(tmp_path):
     assert written() == []
     assert len(written(settings=short)) == 3
     assert len(written(span=Span(0.1))) == 3
+    assert len(written(file_format=audio.FileFormat.of("wav", "16"))) == 3
     assert len(written()) == 3
     (out / "guitar.wav").unlink()
     assert len(written()) == 3

@@ -85,7 +85,7 @@ def write_estimates(
     files = output_files(passage, out, file_format, residual=residual)
     with open_source(path, span) as source, lock_folder(out):
         sweep(out)
-        about = _about(path, passage, source, files)
+        about = _about(path, passage, source, files, file_format.subtype)
         if _lies_there(out, about, files):
             return list(files.values())
         (out / ABOUT).unlink(missing_ok=True)
@@ -113,7 +113,7 @@ def _write_all(source: Source, passage: Passage, files: Mapping[str, Path], *, s
             writer.close()  # a disk that is full says so here, before any file has its name
 
 
-def _about(path: Path, passage: Passage, source: Source, files: Mapping[str, Path]) -> dict[str, Any]:
+def _about(path: Path, passage: Passage, source: Source, files: Mapping[str, Path], subtype: str) -> dict[str, Any]:
     """Say what the files are made of."""
     stat = Path(path).stat()
     made_of = [passage.key, stat.st_size, stat.st_mtime_ns, source.start, source.frames, source.header.sample_rate]
@@ -125,6 +125,7 @@ def _about(path: Path, passage: Passage, source: Source, files: Mapping[str, Pat
         "sample_rate": source.header.sample_rate,
         "settings": dataclasses.asdict(passage.settings),
         "hierarchy": passage.model.hierarchy.to_dict(),
+        "subtype": subtype,
         "files": {name: file.name for name, file in files.items()},
         "key": passage.key and fingerprint(made_of),
     }
