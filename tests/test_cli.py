@@ -535,3 +535,15 @@ def test_the_page_of_a_query_lets_its_example_be_heard(tmp_path, song):
     words = ("query", song, "--like", example, "--model", FIXTURES / "query.safetensors", "--out", tmp_path / "out")
     separated(*words, "--report")
     assert "audio" in (tmp_path / "out" / "song" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("content", ["text", "half"])
+def test_of_an_mp3_that_is_none_or_cut_short_one_line_is_printed_by_whomever(content, model, tmp_path):
+    song = tmp_path / "song.mp3"
+    soundfile.write(song, noise(5.0).T, 16000)
+    song.write_bytes(b"hello " * 99 if content == "text" else song.read_bytes()[: song.stat().st_size // 2])
+    words = ["-m", "hiersep", "separate", str(song), "--model", str(model), "--out", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"hiersep: error: {song}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hiersep.audio.containers import CODEC_FRAMES
-from hiersep.audio.header import unreadable
+from hiersep.audio.header import quiet, unreadable
 from hiersep.audio.resampling import QUALITY
 from hiersep.errors import DataError
 
@@ -41,10 +41,13 @@ def file_blocks(path: str | os.PathLike[str], *, start: int = 0, frames: int) ->
 
     read = 0
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with quiet(path):
+            file = soundfile.SoundFile(str(path))
             file.seek(start)
+        with file:
             while read < frames:
-                block = file.read(min(BLOCK_FRAMES, frames - read), dtype="float32", always_2d=True)
+                with quiet(path):
+                    block = file.read(min(BLOCK_FRAMES, frames - read), dtype="float32", always_2d=True)
                 if not len(block):
                     break
                 if not np.isfinite(block).all():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hiersep.errors import DataError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,27 @@ class AudioInfo:
     def duration(self) -> float:
         """Length in seconds."""
         return self.frames / self.sample_rate
+
+
+@contextlib.contextmanager
+def quiet(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep what libmpg123 prints about a damaged mp3 off the terminal: it writes past Python, and says it to nobody.
+
+    Args:
+        path: The file; of another kind nothing is kept back.
+    """
+    if Path(path).suffix.lower() != ".mp3":
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def unreadable(path: Path, reason: object, stream: int | None = None) -> DataError:

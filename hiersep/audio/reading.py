@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hiersep.audio.containers import decode, probe, read_stream
-from hiersep.audio.header import AudioInfo, unreadable
+from hiersep.audio.header import AudioInfo, quiet, unreadable
 from hiersep.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def info(path: str | os.PathLike[str], *, stream: int | None = None) -> AudioInf
     import soundfile
 
     try:
-        header = soundfile.info(str(path))
+        with quiet(path):
+            header = soundfile.info(str(path))
     except (OSError, RuntimeError, TypeError) as error:  # a TypeError is about headerless formats
         raise unreadable(Path(path), error) from error
     return AudioInfo(header.frames, header.samplerate, header.channels)
@@ -72,7 +73,7 @@ def read(
     import soundfile
 
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with quiet(path), soundfile.SoundFile(str(path)) as file:
             file.seek(min(start, file.frames))
             samples = file.read(frames, dtype="float32", always_2d=True)
             sample_rate = file.samplerate
