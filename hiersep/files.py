@@ -143,3 +143,14 @@ def fingerprint(content: Any) -> str:
 def size_text(size: float) -> str:
     """Write a number of bytes for people: ``12.3 GB``."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def clock(seconds: float) -> str:
+    """Write a time for people, to the second.
+
+    Example:
+        >>> clock(75.4)
+        '1:15'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

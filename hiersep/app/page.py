@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hiersep.app import pieces
-from hiersep.app.uploads import MOST_EXAMPLE_S, MOST_EXAMPLES, clock
+from hiersep.app.uploads import MOST_EXAMPLE_S, MOST_EXAMPLES
 from hiersep.app.work import Order, format_names, take_apart
 from hiersep.errors import HiersepError
+from hiersep.files import clock
 from hiersep.models.query import QuerySeparator
 
 if TYPE_CHECKING:

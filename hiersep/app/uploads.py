@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hiersep.errors import DataError, HiersepError
-from hiersep.files import size_text
+from hiersep.files import clock, size_text
 from hiersep.models.header import printable
 from hiersep.typed import expect
 
@@ -70,17 +70,6 @@ class Limits:
                 f"{name}: expected at most {MOST_CHANNELS} channels and {HIGHEST_RATE} Hz, got {sound.channels} and "
                 f"{sound.sample_rate} Hz; convert it"
             )
-
-
-def clock(seconds: float) -> str:
-    """Write a length for people.
-
-    Example:
-        >>> clock(75.4)
-        '1:15'
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
 
 
 def shown_name(name: str) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hiersep import audio
-from hiersep.app.uploads import MOST_EXAMPLE_S, clock, naming, stem_of
+from hiersep.app.uploads import MOST_EXAMPLE_S, naming, stem_of
 from hiersep.errors import ConfigError, DataError, HiersepWarning, near_miss
-from hiersep.files import size_text
+from hiersep.files import clock, size_text
 from hiersep.models.loading import load_separator
 from hiersep.models.locating import list_pretrained
 from hiersep.models.query import QuerySeparator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hiersep.errors import DataError, HierarchyError, HiersepWarning, near_miss
 from hiersep.evaluation import HEADINGS, notes, table_rows
 from hiersep.evaluation.tables import decibels
-from hiersep.files import write_text
+from hiersep.files import clock, write_text
 from hiersep.hierarchy import Hierarchy
 from hiersep.report.outline import Entry, outline
 from hiersep.report.sound import LONGEST_S, Sound, embed, read_excerpt, seconds_that_fit
@@ -219,14 +219,3 @@ def _fill(
 def _digest(text: str) -> str:
     """Name a text as a page's security policy does."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def clock(seconds: float) -> str:
-    """Write a time for people.
-
-    Example:
-        >>> clock(75.04)
-        '1:15'
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
