@@ -20,7 +20,6 @@ from hiersep.models.query import QuerySeparator
 from hiersep.separation import (
     Excerpt,
     Passage,
-    SeparationSettings,
     Span,
     choose_nodes,
     find_anchor,
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from hiersep.audio import Slices
     from hiersep.models.separator import Separator
 
-# Fewer segments at once than by default take hardly longer, and progress is told, and an end noticed, sooner.
-_SETTINGS = SeparationSettings(batch_size=4)
 _MOST_BYTES_PER_SAMPLE = 4  # of any format that is written
 _FORMAT_WORDS = {"32f": "32-bit float", "24": "24 bits", "16": "16 bits", None: ""}
 
@@ -180,7 +177,6 @@ def take_apart(session: Session, networks: Networks, order: Order, *, device: st
             nodes=choose_nodes(network, order.nodes),
             condition=find_condition(network, mixture, examples, order.span),
             device=device,
-            settings=_SETTINGS,
         )
         need_space(session.folder, mixture, len(passage.nodes) + order.residual)
         folder = session.new_path("result")
