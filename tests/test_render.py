@@ -330,3 +330,21 @@ def test_without_fluidsynth_the_package_is_named(monkeypatch):
             synth.library()
     finally:
         synth.library.cache_clear()
+
+
+def test_more_tracks_may_be_asked_for_where_those_that_are_there_are_the_first_of_them(tmp_path):
+    def settings(tracks, splits=(0.0, 0.0, 1.0)):
+        return RenderSettings(tracks=tracks, seed=3, splits=splits, duration=1.0, sample_rate=8000, format="wav")
+
+    def content(folder):
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    render(tmp_path / "grown", settings(2), jobs=1)
+    assert render(tmp_path / "grown", settings(3), jobs=1).skipped == 2
+    render(tmp_path / "whole", settings(3), jobs=1)
+    assert content(tmp_path / "grown") == content(tmp_path / "whole")
+    with pytest.raises(DataError, match="holds another rendering"):
+        render(tmp_path / "grown", settings(2), jobs=1)  # nothing is taken away
+    render(tmp_path / "dealt", settings(3, (0.4, 0.3, 0.3)), jobs=1)
+    with pytest.raises(DataError, match="holds another rendering"):
+        render(tmp_path / "dealt", settings(5, (0.4, 0.3, 0.3)), jobs=1)  # Track00002 would be another song's

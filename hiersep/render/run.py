@@ -65,11 +65,29 @@ def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
     return "an unknown fingerprint"
 
 
+def _begins(there: dict[str, Any], here: dict[str, Any]) -> bool:
+    """Whether a plan is another one with fewer tracks, which are the same in both."""
+    try:
+        settings = {**there["settings"], "tracks": here["settings"]["tracks"]}
+        alike = settings == here["settings"] and all(
+            there[part] == here[part] for part in ("format", "soundfonts", "versions")
+        )
+        songs = all(there["songs"][split].items() <= songs.items() for split, songs in here["songs"].items())
+        return (
+            alike
+            and songs
+            and len(there["tracks"]) < len(here["tracks"])
+            and all(here["tracks"].get(name) == track for name, track in there["tracks"].items())
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
 def _check_claim(out: Path, content: dict[str, Any]) -> bool:
-    """Check that a folder holds this very plan, or nothing yet.
+    """Check that a folder holds this very plan, the beginning of it with fewer tracks, or nothing yet.
 
     Returns:
-        Whether it holds it.
+        Whether it holds all of it.
 
     Raises:
         DataError: If the folder holds something else.
@@ -80,6 +98,8 @@ def _check_claim(out: Path, content: dict[str, Any]) -> bool:
             there = json.loads(plan_file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise DataError(f"{plan_file}: expected JSON, got something else; choose another folder") from error
+        if isinstance(there, dict) and _begins(there, content):
+            return False
         if not isinstance(there, dict) or there.get("fingerprint") != content["fingerprint"]:
             difference = _difference(there if isinstance(there, dict) else {}, content)
             raise DataError(f"{out}: holds another rendering ({difference}); choose another folder")
@@ -163,7 +183,8 @@ def render(out: str | os.PathLike[str], settings: RenderSettings, *, jobs: int |
     it was; tracks that are complete are skipped.
 
     Args:
-        out: Folder for ``{train,validation,test}/TrackNNNNN`` and ``render.json``. Empty, new, or of the same plan.
+        out: Folder for ``{train,validation,test}/TrackNNNNN`` and ``render.json``. Empty, new, or of the same plan; or
+            of one with fewer tracks, which are the first of the same ones: so it is where all are of one split.
         settings: What to render.
         jobs: Tracks rendered at the same time; where there are fewer tracks, their stems too. Default: one per core.
 
