@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from helpers import ACOUSTIC_GUITAR, BASS, DISTORTED_GUITAR, PIANO, noise, tone, write_audio, write_slakh
 from typer.testing import CliRunner
 
+from hiersep import audio
 from hiersep.cli import app
 from hiersep.models import checkpoint
 from hiersep.models.path import PathSeparator
@@ -547,3 +549,13 @@ def test_of_an_mp3_that_is_none_or_cut_short_one_line_is_printed_by_whomever(con
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"hiersep: error: {song}")
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_what_ffmpeg_decodes_it_decodes_once(model, song, tmp_path, monkeypatch):
+    calls, decode = [], audio.reading.decode
+    monkeypatch.setattr(audio.reading, "decode", lambda *words: calls.append(words) or decode(*words))
+    film = tmp_path / "film.mka"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", song, film], check=True)
+    separated("separate", film, "--model", model, "--out", tmp_path / "out")
+    assert len(calls) == 1

@@ -214,16 +214,16 @@ def take_apart(
 
 
 def _take_one(mixture: Path, folder: Path, options: Options, passage: Passage, example: Path | None) -> dict[str, Any]:
-    from hiersep.separation.files import open_source, output_files, write_estimates
+    from hiersep.separation.files import open_source, output_files, write_source
 
-    file_format, span, residual = options.file_format(), options.span(), options.residual
+    file_format, residual = options.file_format(), options.residual
     files = output_files(passage, folder, file_format, residual=residual)
-    with open_source(mixture, span) as source:
+    with open_source(mixture, options.span()) as source:
         header = source.header
         about = {"files": {name: str(path) for name, path in files.items()}, "sample_rate": header.sample_rate}
         about |= {"channels": header.channels, "frames": source.frames}
-    if not options.dry_run:
-        write_estimates(mixture, passage, folder, file_format=file_format, residual=residual, span=span)
+        if not options.dry_run:
+            write_source(source, passage, folder, file_format=file_format, residual=residual)
     if options.report:
         from hiersep.report import PAGE_NAME, report_folder
 

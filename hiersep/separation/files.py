@@ -26,8 +26,17 @@ ABOUT, FORMAT = "separation.json", 1
 
 
 class Source(NamedTuple):
-    """A span of an audio file that libsndfile reads: where it begins and how long it is, in frames."""
+    """A span of an audio file, made ready to be read.
 
+    Attributes:
+        original: The file as it was named.
+        path: The file that is read: the same, or what ffmpeg made of it.
+        header: Of that.
+        start: First frame.
+        frames: Number of frames.
+    """
+
+    original: Path
     path: Path
     header: audio.AudioInfo
     start: int
@@ -48,7 +57,7 @@ def open_source(path: str | os.PathLike[str], span: Span | None = None) -> Itera
     """
     with audio.decoded(path) as readable:
         header = audio.info(readable)
-        yield Source(readable, header, *(span or Span()).frames_of(header, path))
+        yield Source(Path(path), readable, header, *(span or Span()).frames_of(header, path))
 
 
 def write_estimates(
@@ -81,11 +90,36 @@ def write_estimates(
         ConfigError: If a node is called as the residual is.
         DataError: If the file cannot be read or the folder not written to, or another run writes into it.
     """
+    with open_source(path, span) as source:
+        return write_source(source, passage, out, file_format=file_format, residual=residual)
+
+
+def write_source(
+    source: Source,
+    passage: Passage,
+    out: Path,
+    *,
+    file_format: audio.FileFormat | None = None,
+    residual: bool = False,
+) -> list[Path]:
+    """Do what `write_estimates` does, with a file that is ready to be read: what ffmpeg decodes, it decodes once.
+
+    Args:
+        source: A span of the mixture, of `open_source`.
+        passage: As `write_estimates`.
+        out: As `write_estimates`.
+        file_format: As `write_estimates`.
+        residual: As `write_estimates`.
+
+    Raises:
+        ConfigError: As `write_estimates`.
+        DataError: As `write_estimates`.
+    """
     file_format = file_format or audio.FileFormat.of("wav")
     files = output_files(passage, out, file_format, residual=residual)
-    with open_source(path, span) as source, lock_folder(out):
+    with lock_folder(out):
         sweep(out)
-        about = _about(path, passage, source, files, file_format.subtype)
+        about = _about(passage, source, files, file_format.subtype)
         if _lies_there(out, about, files):
             return list(files.values())
         (out / ABOUT).unlink(missing_ok=True)
@@ -113,13 +147,13 @@ def _write_all(source: Source, passage: Passage, files: Mapping[str, Path], *, s
             writer.close()  # a disk that is full says so here, before any file has its name
 
 
-def _about(path: Path, passage: Passage, source: Source, files: Mapping[str, Path], subtype: str) -> dict[str, Any]:
+def _about(passage: Passage, source: Source, files: Mapping[str, Path], subtype: str) -> dict[str, Any]:
     """Say what the files are made of."""
-    stat = Path(path).stat()
+    stat = source.original.stat()
     made_of = [passage.key, stat.st_size, stat.st_mtime_ns, source.start, source.frames, source.header.sample_rate]
     return {
         "format": FORMAT,
-        "mixture": Path(path).name,
+        "mixture": source.original.name,
         "start": source.start,
         "frames": source.frames,
         "sample_rate": source.header.sample_rate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,9 +130,12 @@ class Passage:
         for block in audio.fit_blocks(audio.resample_blocks(flat, rate, sample_rate), length):
             yield block.reshape(len(self.nodes), channels, block.shape[-1])
 
-    @property
+    @functools.cached_property
     def key(self) -> str | None:
-        """A digest of all that the estimates depend on beside the mixture; None where that cannot be known."""
+        """A digest of all that the estimates depend on beside the mixture; None where that cannot be known.
+
+        Of the weights as they are when it is first asked for: of many mixtures they are read once.
+        """
         anchor = None if self._condition is None else self._condition.tolist()
         settings = [dataclasses.asdict(self.settings), self.device, torch.__version__, __version__]
         return self.model.key and fingerprint([self.model.key, list(self.nodes), anchor, *settings])
