@@ -42,8 +42,8 @@ def examine() -> Iterator[Finding]:
         "audio": _audio,
         "ffmpeg": _ffmpeg,
         "fluidsynth": _fluidsynth,
-        "effects": _effects,
-        "app": _app,
+        "effects": lambda: _extra("effects", "pedalboard", "effects of rendered stems", "no effects when rendering"),
+        "app": lambda: _extra("app", "gradio", "hiersep app", "hiersep app does not work"),
         "cache": _cache,
         "networks": _networks,
         "separation": _separation,
@@ -119,18 +119,12 @@ def _fluidsynth() -> Finding:
     return Finding("fluidsynth", "ok", f"{version}: hiersep render")
 
 
-def _effects() -> Finding:
+def _extra(name: str, package: str, serves: str, lacking: str) -> Finding:
+    """Look for the package of an extra of hiersep's, which is called as the finding."""
     try:
-        return Finding("effects", "ok", f"pedalboard {metadata.version('pedalboard')}: effects of rendered stems")
+        return Finding(name, "ok", f"{package} {metadata.version(package)}: {serves}")
     except metadata.PackageNotFoundError:
-        return Finding("effects", "missing", 'no effects when rendering; pip install "hiersep[effects]"')
-
-
-def _app() -> Finding:
-    try:
-        return Finding("app", "ok", f"gradio {metadata.version('gradio')}: hiersep app")
-    except metadata.PackageNotFoundError:
-        return Finding("app", "missing", 'hiersep app does not work; pip install "hiersep[app]"')
+        return Finding(name, "missing", f'{lacking}; pip install "hiersep[{name}]"')
 
 
 def _cache() -> Finding:

@@ -19,15 +19,13 @@ def main(conf: str, checkpoint: str, out: str, *overrides: str) -> None:
         print(f"Separated already: {folder}")
         return
     from hiersep.models.checkpoint import from_pretrained
-    from hiersep.report import PAGE_NAME, write_report
+    from hiersep.report import report_folder
     from hiersep.separation import Passage, write_estimates
 
-    network = from_pretrained(checkpoint)
     song = min(Path(config.data.folder, config.evaluation.split).glob("Track*/mix.*"))
-    files = write_estimates(song, Passage(network), folder)
+    files = write_estimates(song, Passage(from_pretrained(checkpoint)), folder)
     print(f"{song} taken apart:", *files, sep="\n  ")
-    page = write_report(song, {file.stem: file for file in files}, network.hierarchy, folder / PAGE_NAME)
-    print(f"Listen: {page}")
+    print(f"Listen: {report_folder(song, folder)}")
 
 
 if __name__ == "__main__":

@@ -205,14 +205,13 @@ def _write_all(
     paths = write_estimates(mixture.path, passage, out, file_format=file_format, residual=order.residual)
     if not order.report:
         return paths, []
-    from hiersep.report import PAGE_NAME, write_report  # takes a second, and not everyone wants one
+    from hiersep.report import report_folder  # takes a second, and not everyone wants one
 
     called = folder / "uploaded" / stem_of(mixture.name)  # by which the page is headed
     called.parent.mkdir()
     called.hardlink_to(mixture.path)
     query = examples[0].path if examples and isinstance(passage.model, QuerySeparator) else None
-    estimates = {path.stem: path for path in paths}
-    return paths, [write_report(called, estimates, passage.model.hierarchy, out / PAGE_NAME, query=query)]
+    return paths, [report_folder(called, out, query=query)]
 
 
 class _Attentive(Passage):

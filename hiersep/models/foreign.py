@@ -82,9 +82,9 @@ class ForeignSeparator(nn.Module):
         self.stft = STFT(sizes.n_fft, sizes.hop_length)
         self._stems, self._channels = tuple(nodes), channels
         self.nodes = tuple(self._known([node for node in nodes if node is not None]))
-        below = [{node, *self.hierarchy.descendants(node)} for node in self.nodes]
-        membership = [[stem in names for stem in self._stems] for names in below]
-        self.register_buffer("_membership", torch.tensor(membership, dtype=torch.float32), persistent=False)
+        rows = [self.hierarchy.index(node) for node in self.nodes]
+        membership = torch.from_numpy(self.hierarchy.membership(self._stems)[rows])
+        self.register_buffer("_membership", membership, persistent=False)  # (node, stem)
 
     @property
     def key(self) -> str | None:
