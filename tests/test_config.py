@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,26 @@ def test_a_base_is_read_relative_to_the_file_and_overridden_key_by_key(conf, tmp
     assert config == ExperimentConfig(
         training=TrainingConfig(batch_size=1, seed=2, patience=3), network=NetworkConfig(num_layers=1)
     )
+
+
+def test_a_profile_holds_over_the_first_base_and_under_all_that_the_experiment_says(conf):
+    conf("training: {batch_size: 1, seed: 1, patience: 1, max_epochs: 1}\n", "base.yml")
+    conf("base: base.yml\ntraining: {seed: 2}\n", "query.yml")
+    experiment = conf("base: query.yml\ntraining: {patience: 2}\n")
+    small = str(conf("training: {batch_size: 3, seed: 3, patience: 3, max_epochs: 3}\n", "small.yml"))
+    smaller = str(conf("base: small.yml\ntraining: {max_epochs: 4}\n", "smaller.yml"))
+    found = load_experiment(experiment, ["--profile", small]).training
+    assert found == TrainingConfig(batch_size=3, seed=2, patience=2, max_epochs=3)
+    assert load_experiment(experiment, [f"--profile={smaller}"]).training == replace(found, max_epochs=4)
+    words = ["--training.max_epochs", "5", "--profile", smaller, "--profile", small]
+    assert load_experiment(experiment, words).training == replace(found, max_epochs=5)
+    assert load_experiment(experiment, words[2:]).training == found  # the later of two holds
+
+
+def test_a_profile_lies_under_an_experiment_without_a_base(conf):
+    profile = str(conf("training: {seed: 3, patience: 3}\n", "small.yml"))
+    found = load_experiment(conf("training: {seed: 1}\n"), ["--profile", profile]).training
+    assert found == TrainingConfig(seed=1, patience=3)
 
 
 def test_the_command_line_overrides_the_file_and_the_last_word_holds(conf):
@@ -157,6 +178,8 @@ def test_what_yaml_would_guess_is_refused_with_its_line(conf, text):
         (["training.seed", "3"], "unexpected argument 'training.seed'; a setting is changed by --section.key VALUE"),
         (["--training.seed"], "--training.seed: expected a value after it, got none"),
         (["--sed", "3"], "unknown option '--sed'"),
+        (["--profil", "x"], "unknown option '--profil'; did you mean 'profile'?"),
+        (["--profile", "gone.yml"], "gone.yml: cannot be read (No such file or directory); check the path"),
         (["--trainig.seed", "3"], "unknown option '--trainig.seed'; did you mean 'training.seed'?"),
         (["--training.sed", "3"], "--training.sed: unknown key 'sed' in 'training'; did you mean 'seed'?"),
         (["--training.seed", "many"], "--training.seed: seed: expected a whole number, got 'many'"),

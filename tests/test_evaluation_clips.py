@@ -1,6 +1,7 @@
 """Which clips are scored: the same by a seed as by the list that an evaluation wrote, for whatever network."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from helpers import ACOUSTIC_GUITAR, BASS, PIANO, noise, tone, write_audio, writ
 
 from hiersep.config import EvaluationConfig
 from hiersep.data.dataset import HierarchicalMixtureDataset
-from hiersep.errors import DataError, HierarchyError
+from hiersep.errors import ConfigError, DataError, HierarchyError
 from hiersep.evaluation.clips import ClipList, ClipPlace, QueryPlace, choose_clips, read_clips, write_clips
 from hiersep.evaluation.items import ClipSet
 from hiersep.models.path import PathSeparator
@@ -54,6 +55,16 @@ def test_a_listed_clip_is_the_item_of_the_data_set_that_it_was_drawn_from(make, 
         for name, tensor in expected.items():
             torch.testing.assert_close(item[name], tensor, rtol=0, atol=1e-6)
         assert list(clips.nodes(number)) == dataset.process_item(number)["metadata"]["nodes"]
+
+
+def test_networks_of_different_nodes_have_the_same_clips_where_the_settings_name_what_sounds(rendered):
+    named = replace(SETTINGS, salient=["clean_guitars"])
+    tops = PathSeparator("slakh_ismir2020", PATH[:1], network=SIZES)
+    lists = [choose_clips(model, rendered, named)[0] for model in (path(), tops, tree())]
+    assert lists == [choose_clips(path(), rendered, SETTINGS)[0]] * 3
+    assert choose_clips(tops, rendered, SETTINGS)[0] != lists[0]
+    with pytest.raises(ConfigError, match="salient: expected none beside queries"):
+        choose_clips(query(), rendered, named)
 
 
 def test_a_clip_is_the_same_sound_for_every_network(tmp_path):

@@ -19,6 +19,12 @@ def train(
     exp_dir: Annotated[
         Path | None, typer.Option(help="Folder of the experiment. Default: exp/ and the name of the configuration.")
     ] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="YAML of settings that hold over those of CONFIG's base: for a machine, or a size. Repeatable."
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start anew where another configuration was trained.")
     ] = False,
@@ -36,7 +42,7 @@ def train(
     from hiersep.training.experiment import train as run
     from hiersep.training.processes import is_first
 
-    words = context.args
+    words = [*(word for name in profile or [] for word in ("--profile", name)), *context.args]
     if init_from is not None:
         words = [*words, "--training.init_from", json.dumps(init_from)]  # quoted: a path is no YAML
     experiment = load_experiment(config, words)

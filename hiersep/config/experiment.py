@@ -123,15 +123,23 @@ SECTIONS: dict[str, type[Section]] = {
 def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> ExperimentConfig:
     """Read an experiment.
 
+    A *profile* is a file of settings that differ by machine, data or size and not by experiment: its values hold over
+    those of the file that the experiment's bases begin with, and under all that the experiment itself says.
+
     Args:
         path: YAML file.
-        overrides: Words of a command line: ``--section.key value`` or ``--section.key=value``.
+        overrides: Words of a command line: ``--section.key value`` or ``--section.key=value``; and ``--profile file``,
+            of which a later one holds over an earlier one.
 
     Raises:
         ConfigError: If a file cannot be read, a key is unknown, or a value has the wrong type or range.
     """
-    entries = _read_entries(Path(path), [])
-    entries.update(_parse_overrides(overrides))
+    changed, profiles = _parse_words(overrides)
+    *bases, own = _read_layers(Path(path), [])
+    profile = [layer for name in profiles for layer in _read_layers(Path(name), [])]
+    entries: Entries = {}
+    for layer in (*bases[:1], *profile, *bases[1:], own, changed):
+        entries.update(layer)
     grouped: dict[str, Entries] = {name: {} for name in SECTIONS}
     for dotted, entry in entries.items():
         section, key = dotted.split(".", 1)
@@ -144,20 +152,22 @@ def as_yaml(config: ExperimentConfig) -> str:
     return strict_yaml.dump(config.to_dict())
 
 
-def _read_entries(path: Path, seen: list[Path]) -> Entries:
+def _read_layers(path: Path, seen: list[Path]) -> list[Entries]:
+    """Read what a file says, and before it what each of its bases says, the first of them first."""
     if path.resolve() in seen or len(seen) >= _MAX_BASES:
         raise ConfigError(f"{path}: 'base' leads in a circle, or through more than {_MAX_BASES} files")
     content = strict_yaml.read(path)
     if not isinstance(content, dict):
         got = "a list" if isinstance(content, list) else repr(content)
         raise ConfigError(f"{path}: expected sections ({', '.join(SECTIONS)}), got {got}")
+    below: list[Entries] = []
     entries: Entries = {}
     for name, section in content.items():
         place = strict_yaml.place(str(path), content, name)
         if name == "base":
             if not isinstance(section, str):
                 raise ConfigError(f"{place}: expected the name of a file as 'base', got {section!r}")
-            entries = {**_read_entries(path.parent / section, [*seen, path.resolve()]), **entries}
+            below = _read_layers(path.parent / section, [*seen, path.resolve()])
         elif name not in SECTIONS:
             raise ConfigError(f"{place}: unknown section '{name}'{near_miss(name, SECTIONS)}")
         elif not isinstance(section, dict):
@@ -165,24 +175,30 @@ def _read_entries(path: Path, seen: list[Path]) -> Entries:
         else:
             for key, value in section.items():
                 entries[f"{name}.{key}"] = (value, strict_yaml.place(str(path), section, key))
-    return entries
+    return [*below, entries]
 
 
-def _parse_overrides(words: Sequence[str]) -> Entries:
+def _parse_words(words: Sequence[str]) -> tuple[Entries, list[str]]:
+    """Take the words of a command line apart: settings, and profiles."""
     entries: Entries = {}
+    profiles: list[str] = []
     remaining = list(words)
     while remaining:
         option = remaining.pop(0)
         if not option.startswith("--"):
             raise ConfigError(f"unexpected argument '{option}'; a setting is changed by --section.key VALUE")
         name, has_value, value = option[2:].partition("=")
-        if "." not in name or name.split(".", 1)[0] not in SECTIONS:
+        if name != "profile" and ("." not in name or name.split(".", 1)[0] not in SECTIONS):
             known = [f"{section}.{f.name}" for section, cls in SECTIONS.items() for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+            known.append("profile")
             raise ConfigError(f"unknown option '--{name}'{near_miss(name, known)}")
         if not has_value:
             if not remaining:
                 raise ConfigError(f"--{name}: expected a value after it, got none")
             value = remaining.pop(0)
+        if name == "profile":
+            profiles.append(value)
+            continue
         # As the value of a key: on its own, `null` would be an empty document.
         entries[name] = (strict_yaml.load(f"value: {value}", f"--{name}")["value"], f"--{name}")
-    return entries
+    return entries, profiles

@@ -145,6 +145,9 @@ class EvaluationConfig(Section):
         splits: A published table of splits that the data set's reader knows; null takes the folders as they are.
         clips: A list of clips that an evaluation wrote; null: they are chosen by the seed. A list says itself how long
             its clips are, and their queries.
+        salient: Nodes of which one must sound in every clip that the seed chooses, so that networks of different nodes
+            are scored on the same clips; null: of a path the finest, of a tree all that are finest, of a query network
+            what is asked for.
         num_test: Clips at most.
         num_static: Training clips that the static masks are fitted on.
         static_data: Another data set, on whose split ``train`` they are fitted; null: the one that is scored.
@@ -158,6 +161,7 @@ class EvaluationConfig(Section):
     split: str = "test"
     splits: str | None = None
     clips: str | None = None
+    salient: list[str] | None = None
     num_test: int = 3000
     num_static: int = 200
     static_data: str | None = None

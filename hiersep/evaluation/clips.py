@@ -159,9 +159,10 @@ def choose_clips(
 
     By a seed, a path is scored on clips in which its end is salient. The finest nodes of a tree take turns, so that
     rare ones are heard too: in every clip one of them is salient, and with it the nodes above. So do the targets of
-    queries.
+    queries. Other nodes may be named in the settings: networks of different nodes then have the same clips.
 
     Raises:
+        ConfigError: If the settings name nodes to be salient, for a network that is asked for what sounds.
         DataError: If the data cannot be used, or the settings name a list that is none.
     """
     rate = int(model.sample_rate)
@@ -169,10 +170,14 @@ def choose_clips(
         return read_clips(settings.clips), open_dataset(folder, sample_rate=rate, splits=settings.splits)
     if isinstance(model, QuerySeparator):
         kind: dict[str, Any] = {"query": True, "levels": model.nodes, "query_duration": settings.query_duration}
+        kind["salient"] = settings.salient  # refused there
     elif isinstance(model, TreeSeparator):
-        kind = {"target": list(model.nodes), "salient": finest(model.hierarchy, model.nodes, folder)}
+        kind = {
+            "target": list(model.nodes),
+            "salient": settings.salient or finest(model.hierarchy, model.nodes, folder),
+        }
     else:
-        kind = {"target": list(model.nodes), "salient": [model.nodes[-1]]}
+        kind = {"target": list(model.nodes), "salient": settings.salient or [model.nodes[-1]]}
     dataset = HierarchicalMixtureDataset(
         folder,
         model.hierarchy,
