@@ -116,6 +116,47 @@ def test_what_was_asked_for_and_the_level_tell_clips_apart(tmp_path):
     assert found["whole"]["difference"] == 0
 
 
+def test_several_seeds_count_by_the_mean_of_their_improvements_on_a_clip(tmp_path):
+    base = folder(tmp_path, "a", [line(1, 0, 1.0), line(2, 0, 2.0)])
+    seeds = [
+        folder(tmp_path, "s1", [line(1, 0, 2.0), line(2, 0, 2.0)]),
+        folder(tmp_path, "s2", [line(1, 0, 4.0), line(2, 0, 6.0), line(3, 0, 9.0)]),
+    ]
+    found = compare(base, seeds)
+    assert (found["whole"]["first"], found["whole"]["second"]) == pytest.approx((1.5, (3.0 + 4.0) / 2))
+    assert (found["whole"]["low"], found["whole"]["high"]) == pytest.approx((2.0, 2.0))  # by song +2 and +2
+    assert found["only_second"] == 1
+    assert found["second"] == f"{seeds[0]}, {seeds[1]}"
+    with pytest.raises(DataError, match="the same sounds"):
+        compare(base, [*seeds, folder(tmp_path, "s3", [line(1, 0, 4.0, mixture=-9.0)])])
+
+
+def test_networks_of_other_nodes_are_put_together(tmp_path):
+    def part(node, level, gain):
+        return [line(song, 0, gain, node=node, level=level) for song in range(3)]
+
+    multi = folder(tmp_path, "multi", part("a", "group", 1.0) + part("b", "class", 2.0))
+    singles = [folder(tmp_path, "l2", part("a", "group", 3.0)), folder(tmp_path, "l1", part("b", "class", 2.5))]
+    found = compare(singles, multi)
+    assert {level: group["difference"] for level, group in found["levels"].items()} == {"group": -2.0, "class": -0.5}
+    assert found["whole"]["difference"] == pytest.approx(-1.25)
+
+
+def test_what_is_kept_is_the_ratio_of_the_means_and_has_an_interval(tmp_path, rng):
+    songs = rng.uniform(2.0, 4.0, 30)
+    pair = [folder(tmp_path, name, [line(s, 0, share * g) for s, g in enumerate(songs)]) for name, share in
+            (("a", 1.0), ("b", 0.8))]  # fmt: skip
+    whole = compare(*pair)["whole"]
+    assert [whole[key] for key in ("kept", "kept_low", "kept_high")] == pytest.approx([0.8] * 3)  # every song alike
+    noisy = folder(tmp_path, "c", [line(s, 0, 0.8 * g + rng.normal()) for s, g in enumerate(songs)])
+    whole = compare(pair[0], noisy)["whole"]
+    assert whole["kept_low"] < whole["kept"] < whole["kept_high"]
+    # Where the denominator hardly varies, the interval is that of the difference over it.
+    assert whole["kept_high"] - whole["kept_low"] == pytest.approx((whole["high"] - whole["low"]) / 3.0, rel=0.25)
+    none = compare(folder(tmp_path, "d", [line(s, 0, -1.0) for s in range(3)]), pair[0])["whole"]
+    assert (none["kept"], none["kept_low"], none["kept_high"]) == (None, None, None)
+
+
 def test_other_sounds_are_refused(tmp_path):
     first = folder(tmp_path, "a", [line(1, 0, 2.0), line(2, 2.5, 2.0)])
     second = folder(tmp_path, "b", [line(1, 0, 2.0), line(2, 2.5, 2.0, mixture=-3.1)])

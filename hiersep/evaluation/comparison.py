@@ -1,7 +1,8 @@
 """Is one network better than another? Paired, over the clips that both have scored, with an interval.
 
 The difference of two means is taken over the same clips, so that what makes a clip hard cancels. Clips of one song are
-not independent: the bootstrap draws songs, each with all of its clips.
+not independent: the bootstrap draws songs, each with all of its clips. A side may be several evaluations: networks of
+other nodes, whose lines are put together, or trained by other seeds, of whose improvements on a clip the mean is taken.
 
 Reference:
     Efron, Tibshirani, "An Introduction to the Bootstrap", 1993; the interval is the percentile one.
@@ -9,6 +10,8 @@ Reference:
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,14 +22,15 @@ from hiersep.evaluation.lines import SCORED, Line, read_lines
 from hiersep.evaluation.names import SCORES_NAME
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
 # The mixture's score of one clip may differ by no more between two evaluations of it.
 TOLERANCE_DB = 0.01
 _FEWEST_SONGS = 2
+
+Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 class Pair(NamedTuple):
@@ -40,8 +44,8 @@ class Pair(NamedTuple):
 
 
 def compare(
-    first: str | os.PathLike[str],
-    second: str | os.PathLike[str],
+    first: Folders,
+    second: Folders,
     *,
     seed: int = 0,
     resamples: int = 5000,
@@ -50,8 +54,8 @@ def compare(
     """Compare two evaluations clip by clip.
 
     Args:
-        first: Folder of an evaluation.
-        second: Of another, on the same clips or some of them (``--clips``).
+        first: Folder of an evaluation, or several folders for one side.
+        second: The other, on the same clips or some of them (``--clips``).
         seed: Of the bootstrap.
         resamples: How often the songs are drawn.
         confidence: Of the interval.
@@ -59,17 +63,20 @@ def compare(
     Returns:
         Per level, per node and for the ``whole`` (the mean of the levels): the mean SI-SDR improvement of the ``first``
         and the ``second`` in dB, their ``difference`` (second minus first) and its interval from ``low`` to ``high``
-        (None for a single song), how many ``clips`` and ``songs``. And how many lines only one of them has scored.
+        (None for a single song), the share of the first's that is ``kept`` (second over first, from ``kept_low`` to
+        ``kept_high``; None where the first does not improve), how many ``clips`` and ``songs``. And how many lines only
+        one of them has scored.
 
     Raises:
         DataError: If a folder holds no scores, they have no scored clip in common, or are not of the same sounds.
     """
-    one, other = (_scored(read_lines(Path(folder) / SCORES_NAME)) for folder in (first, second))
-    pairs = [_paired(one[key], other[key], (first, second)) for key in one if key in other]
+    sides = [[side] if isinstance(side, str | os.PathLike) else list(side) for side in (first, second)]
+    one, other = (_gains(side) for side in sides)
+    pairs = [_paired(one[key], other[key], sides) for key in one if key in other]
     if not pairs:
         raise DataError(
-            f"{first}, {second}: expected clips and nodes that both have scored, got none in common; evaluate one on "
-            f"the clips of the other (--clips {Path(first) / 'clips.json'})"
+            f"{_names(sides[0])} and {_names(sides[1])}: expected clips and nodes that both have scored, got none in "
+            f"common; evaluate one on the clips of the other (--clips {Path(sides[0][0]) / 'clips.json'})"
         )
 
     def interval(groups: Sequence[Sequence[Pair]]) -> dict[str, Any]:
@@ -78,8 +85,8 @@ def compare(
     levels = {level: [pair for pair in pairs if pair.level == level] for level in _order(p.level for p in pairs)}
     nodes = {node: [pair for pair in pairs if pair.node == node] for node in _order(p.node for p in pairs)}
     return {
-        "first": str(first),
-        "second": str(second),
+        "first": _names(sides[0]),
+        "second": _names(sides[1]),
         "seed": seed,
         "resamples": resamples,
         "confidence": confidence,
@@ -97,36 +104,61 @@ def _order(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _scored(lines: Iterable[Line]) -> dict[tuple[str, ...], Line]:
+def _names(folders: Sequence[str | os.PathLike[str]]) -> str:
+    return ", ".join(map(str, folders))
+
+
+class _Gain(NamedTuple):
+    """A line of an evaluation, and the mean improvement of all those that are the same clip and node."""
+
+    line: Line
+    gain: float
+
+
+def _gains(folders: Sequence[str | os.PathLike[str]]) -> dict[tuple[str, ...], _Gain]:
     """Scored lines by what is the same for every network: the clip, what was asked for, and the node."""
+    found: dict[tuple[str, ...], list[Line]] = {}
+    for folder in folders:
+        for line in read_lines(Path(folder) / SCORES_NAME):
+            if line.status == SCORED:
+                key = (line.track, str(line.start_s), line.target, line.query, line.level, line.node)
+                found.setdefault(key, []).append(line)
+    for lines in found.values():
+        for line in lines[1:]:
+            _check_sounds(lines[0], line, [folders])
     return {
-        (line.track, str(line.start_s), line.target, line.query, line.level, line.node): line
-        for line in lines
-        if line.status == SCORED
+        key: _Gain(lines[0], float(np.mean([line.estimate - line.mixture for line in lines])))
+        for key, lines in found.items()
     }
 
 
-def _paired(one: Line, other: Line, folders: tuple[str | os.PathLike[str], str | os.PathLike[str]]) -> Pair:
+def _check_sounds(one: Line, other: Line, sides: Sequence[Sequence[str | os.PathLike[str]]]) -> None:
     if not abs(one.mixture - other.mixture) <= TOLERANCE_DB:
         raise DataError(
-            f"{folders[0]}, {folders[1]}: expected the same sounds, got a mixture of {one.mixture:.2f} and of "
-            f"{other.mixture:.2f} dB for {one.node} at {one.start_s:g} s of {one.track}; evaluate both on the same data"
+            f"{' and '.join(map(_names, sides))}: expected the same sounds, got a mixture of {one.mixture:.2f} and of "
+            f"{other.mixture:.2f} dB for {one.node} at {one.start_s:g} s of {one.track}; evaluate all on the same data"
         )
-    return Pair(one.track, one.level, one.node, one.estimate - one.mixture, other.estimate - other.mixture)
+
+
+def _paired(one: _Gain, other: _Gain, sides: Sequence[Sequence[str | os.PathLike[str]]]) -> Pair:
+    _check_sounds(one.line, other.line, sides)
+    return Pair(one.line.track, one.line.level, one.line.node, one.gain, other.gain)
 
 
 def _compared(groups: Sequence[Sequence[Pair]], *, seed: int, resamples: int, confidence: float) -> dict[str, Any]:
     """Compare the mean of the groups' means; songs are drawn once for all groups."""
     songs = sorted({pair.track for group in groups for pair in group})
-    means = [[np.mean([getattr(pair, side) for pair in group]) for group in groups] for side in ("first", "second")]
-    first, second = (float(np.mean(side)) for side in means)
-    low, high = None, None
-    if len(songs) >= _FEWEST_SONGS:
+    sums = _sums(groups, songs)
+    first, second = (float(mean) for mean in _means(sums, axis=0))
+
+    def interval(statistic: Callable[..., npt.NDArray[np.float64]]) -> tuple[float | None, float | None]:
+        if len(songs) < _FEWEST_SONGS:
+            return None, None
         from scipy.stats import bootstrap
 
         found = bootstrap(
-            _sums(groups, songs),
-            _mean_of_means,
+            sums,
+            statistic,
             paired=True,
             vectorized=True,
             n_resamples=resamples,
@@ -136,30 +168,48 @@ def _compared(groups: Sequence[Sequence[Pair]], *, seed: int, resamples: int, co
             random_state=np.random.default_rng(seed),
         )
         low, high = map(float, found.confidence_interval)
+        return low, high
+
+    low, high = interval(_difference)
+    kept_low, kept_high = interval(_ratio) if first > 0 else (None, None)
     return {
         "first": first,
         "second": second,
         "difference": second - first,
         "low": low,
         "high": high,
+        "kept": second / first if first > 0 else None,
+        "kept_low": kept_low,
+        "kept_high": kept_high,
         "clips": sum(map(len, groups)),
         "songs": len(songs),
     }
 
 
 def _sums(groups: Sequence[Sequence[Pair]], songs: Sequence[str]) -> tuple[npt.NDArray[np.float64], ...]:
-    """Per group two arrays, one number per song: the sum of the differences, and how many there are."""
+    """Per group three arrays, one number per song: the sums of both sides' improvements, and how many there are."""
     place = {song: number for number, song in enumerate(songs)}
     arrays = []
     for group in groups:
         rows = [place[pair.track] for pair in group]
-        differences = [pair.second - pair.first for pair in group]
-        arrays += [np.bincount(rows, weights, len(songs)).astype(np.float64) for weights in (differences, None)]
+        for weights in ([pair.first for pair in group], [pair.second for pair in group], None):
+            arrays.append(np.bincount(rows, weights, len(songs)).astype(np.float64))
     return tuple(arrays)
 
 
-def _mean_of_means(*arrays: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
-    """Mean over the groups of the mean difference of each; a group of which no song was drawn is left out."""
-    sums, counts = (np.stack([a.sum(axis=axis) for a in arrays[start::2]]) for start in (0, 1))
+def _means(arrays: Sequence[npt.NDArray[np.float64]], *, axis: int) -> tuple[npt.NDArray[np.float64], ...]:
+    """Of both sides the mean over the groups of each one's mean; a group of which no song was drawn is left out."""
+    *sides, counts = (np.stack([a.sum(axis=axis) for a in arrays[start::3]]) for start in (0, 1, 2))
     there = counts > 0
-    return np.asarray((sums / np.where(there, counts, 1)).sum(axis=0) / there.sum(axis=0).clip(1))
+    return tuple((side / np.where(there, counts, 1)).sum(axis=0) / there.sum(axis=0).clip(1) for side in sides)
+
+
+def _difference(*arrays: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
+    first, second = _means(arrays, axis=axis)
+    return np.asarray(second - first)
+
+
+def _ratio(*arrays: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
+    first, second = _means(arrays, axis=axis)
+    # Where the draw leaves the first no improvement, none of it can be lost: all is kept.
+    return np.asarray(np.divide(second, first, out=np.ones_like(first), where=first > 0))
