@@ -1,24 +1,35 @@
 #!/usr/bin/env bash
-# Learn a path of a hierarchy from songs rendered on the spot: no download.
+# Learn from songs rendered on the spot, without a download: one network, or the experiments of the paper.
 #
-#   run.sh [--conf FILE] [--exp_dir DIR] [--stage N] [--stop_stage N] [--smoke] [--overwrite] [--section.key VALUE ...]
+#   run.sh [--conf FILE] [--exp_dir DIR] [--overwrite] [--stage N] [--stop_stage N] [--smoke] [--section.key VALUE ...]
+#   run.sh --experiment 1|2|3|all|"NAME ..." --profile tiny|small|full [--seeds N,N,...] [--share I/N] [--exp_root DIR]
+#          [--stage N] [--stop_stage N] [--section.key VALUE ...]
 #
-#   stages   0 prepare (render), 1 train, 2 separate a held-out song, 3 evaluate
-#   --conf   the experiment; default conf/base.yml beside this script
+#   stages   0 render and index, 1 train, 2 separate a held-out song (one network), evaluate (experiments),
+#            3 evaluate (one network), write the tables (experiments)
+#   --conf   one network: its configuration; default conf/full.yml beside this script
 #   --overwrite  train anew where DIR holds a training of other settings, which is lost
 #   --smoke  conf/smoke.yml: all stages at a size that shows only that they run
+#   --experiment and what follows it: as ../slakh/run.sh has them; beside its networks, those of conf/PROFILE
 #
-# Every setting stands in the experiment's YAML; --section.key VALUE changes one. What is complete is not done again.
+# Every setting stands in the YAML; --section.key VALUE changes one. What is complete is not done again.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-conf=$here/conf/base.yml stage=0 stop_stage=3 overwrite=
-own_option() {
-    [ "$1" = --overwrite ] && overwrite=--overwrite taken=1
-}
-source "$here/../stages.sh"
+conf=$here/conf/full.yml stage=0 stop_stage=3 overwrite= experiment=
+confs=("$here/../slakh/conf")
+source "$here/../matrix.sh"
 
-run 0 "Prepare" python "$recipes/prepare.py" "$conf" ${args[@]+"${args[@]}"}
+if [ -n "$experiment" ]; then
+    first=("$(chosen | head -1)" ${args[@]+"${args[@]}"})
+    exp_root=${exp_root:-exp/rendered-${profile:-full}}
+    run 0 "Render songs" python "$recipes/prepare.py" "${first[@]}"
+    run 0 "Index" python "$recipes/index.py" "${first[@]}"
+    run_matrix
+    run 3 "Tables" python "$here/../slakh/tables.py" "$exp_root"
+    exit
+fi
+run 0 "Render songs" python "$recipes/prepare.py" "$conf" ${args[@]+"${args[@]}"}
 run 1 "Train" hiersep train "$conf" --exp-dir "$exp_dir" $overwrite ${args[@]+"${args[@]}"}
 trained=("$exp_dir/conf.yml" "$exp_dir/best.safetensors")
 run 2 "Separate a held-out song" python "$recipes/separate.py" "${trained[@]}" "$exp_dir/song"

@@ -1,0 +1,65 @@
+# What the recipes of the paper's experiments share: a matrix of configurations and seeds. To be sourced instead of
+# stages.sh, which it reads:
+#
+#   confs=("$here/conf")   # the folders of configurations; where a name stands in several, the first holds
+#   experiment=all         # the default
+#   source "$here/../matrix.sh"
+#   run_matrix             # stages 1 and 2 of every run that is chosen
+#
+# A profile NAME is conf/NAME.yml; networks of that size alone lie in conf/NAME/.
+# Afterwards profile and exp_root are set too, and experiment has been checked.
+seeds=588 share=1/1 profile= exp_root= overwrite=
+own_option() {
+    taken=2
+    case $1 in
+        --experiment) experiment=$2 ;;
+        --seeds) seeds=$2 ;;
+        --share) share=$2 ;;
+        --exp_root) exp_root=$2 ;;
+        --profile) profile=$2 args+=(--profile "$here/conf/$2.yml") confs=("$here/conf/$2" "${confs[@]}") ;;
+        --overwrite) overwrite=--overwrite taken=1 ;;
+        *) return 1 ;;
+    esac
+}
+source "$here/../stages.sh"
+
+chosen() {  # the configurations of the experiment, a path a line
+    local patterns conf folder pattern seen=" "
+    case $experiment in
+        1) patterns="*_multi *_multi_none" ;;
+        2) patterns="*_multi *_single_level?" ;;
+        3) patterns="*_multi *_multi_all?? *_multi_leaf??" ;;
+        all) patterns="sss_* qbe_*" ;;
+        *) patterns=$experiment ;;
+    esac
+    set -f
+    for pattern in $patterns; do
+        for folder in "${confs[@]}"; do
+            while read -r conf; do
+                case $seen in *" $(basename "$conf") "*) continue ;; esac
+                seen="$seen$(basename "$conf") "
+                printf '%s\n' "$conf"
+            done < <(find "$folder" -maxdepth 1 -name "$pattern.yml" 2> /dev/null | sort)
+        done
+    done
+    set +f
+}
+
+run_matrix() {
+    local number=0 seed conf dir
+    for seed in ${seeds//,/ }; do
+        while read -r -u 3 conf; do
+            number=$((number + 1))
+            [ $(((number - ${share%/*}) % ${share#*/})) -eq 0 ] || continue
+            dir=$exp_root/$(basename "$conf" .yml)-$seed
+            run 1 "Train" hiersep train "$conf" --exp-dir "$dir" $overwrite ${args[@]+"${args[@]}"} --training.seed "$seed"
+            run 2 "Evaluate" python "$recipes/evaluate.py" "$dir/conf.yml" "$dir/best.safetensors" "$dir"
+        done 3< <(chosen)
+    done
+}
+
+if [ -n "$experiment" ] && [ -z "$(chosen)" ]; then
+    printf 'hiersep: error: --experiment %s: expected 1, 2, 3, all, or names of configurations in %s\n' \
+        "$experiment" "${confs[*]}" >&2
+    exit 2
+fi
