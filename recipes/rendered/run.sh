@@ -21,10 +21,10 @@ confs=("$here/../slakh/conf")
 source "$here/../matrix.sh"
 
 if [ -n "$experiment" ]; then
-    first=("$(chosen | head -1)" ${args[@]+"${args[@]}"})
+    read -r conf < <(chosen)
     exp_root=${exp_root:-exp/rendered-${profile:-full}}
-    run 0 "Render songs" python "$recipes/prepare.py" "${first[@]}"
-    run 0 "Index" python "$recipes/index.py" "${first[@]}"
+    run 0 "Render songs" python "$recipes/prepare.py" "$conf" ${args[@]+"${args[@]}"}
+    run 0 "Index" python "$recipes/index.py" "$conf" ${args[@]+"${args[@]}"}
     run_matrix
     run 3 "Tables" python "$here/../slakh/tables.py" "$exp_root"
     exit
