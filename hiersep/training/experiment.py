@@ -29,7 +29,14 @@ from hiersep.config import as_yaml, load_experiment
 from hiersep.errors import ConfigError
 from hiersep.files import lock_folder, sweep, write_json, write_text
 from hiersep.provenance import git_commit, machine
-from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME, SUMMARY_NAME, TENSORBOARD_NAME
+from hiersep.training.names import (
+    CHECKPOINT_NAME,
+    CURVE_NAME,
+    ENVIRONMENT_NAME,
+    STATE_NAME,
+    SUMMARY_NAME,
+    TENSORBOARD_NAME,
+)
 from hiersep.training.processes import is_first
 
 if TYPE_CHECKING:
@@ -111,7 +118,7 @@ def _claim(exp_dir: Path, config: ExperimentConfig, *, resumed: bool) -> None:
             (exp_dir / name).unlink(missing_ok=True)
         shutil.rmtree(exp_dir / TENSORBOARD_NAME, ignore_errors=True)
         write_text(exp_dir / _CONF, as_yaml(config))
-    _write_environment(exp_dir / "environment.json", resumed=resumed)
+    _write_environment(exp_dir / ENVIRONMENT_NAME, resumed=resumed)
 
 
 def _follow(exp_dir: Path, config: ExperimentConfig) -> None:

@@ -17,7 +17,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 conf=$here/conf/full.yml stage=0 stop_stage=3 overwrite= experiment=
-confs=("$here/../slakh/conf")
+confs=("$here/conf" "$here/../slakh/conf")
 source "$here/../matrix.sh"
 
 if [ -n "$experiment" ]; then
