@@ -4,10 +4,10 @@
 #   own_option() { ...; }                           # optional: an option of this recipe alone; sets taken to its words
 #   source "$here/../stages.sh"
 #
-# Afterwards conf, exp_dir, stage, stop_stage and smoke are set, args holds --section.key VALUE ..., and the
-# configuration has been checked.
+# Afterwards conf, exp_dir, stage, stop_stage, smoke and dry_run are set, args holds --section.key VALUE ..., and the
+# configuration has been checked. --dry_run prints the commands of the stages and runs none.
 recipes=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-exp_dir= smoke= args=()
+exp_dir= smoke= dry_run= args=()
 declare -F own_option > /dev/null || own_option() { return 1; }
 
 while [ $# -gt 0 ]; do
@@ -16,6 +16,7 @@ while [ $# -gt 0 ]; do
         --exp_dir) exp_dir=$2; shift 2 ;;
         --stage) stage=$2; shift 2 ;;
         --stop_stage) stop_stage=$2; shift 2 ;;
+        --dry_run) dry_run=yes; shift ;;
         --smoke) smoke=yes conf=$here/conf/smoke.yml; shift ;;
         -h | --help) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; exit 0 ;;
         *) if own_option "$@"; then shift "$taken"; else args+=("$1"); shift; fi ;;
@@ -26,7 +27,7 @@ exp_dir=${exp_dir:-exp/$(basename "$conf" .yml)}
 run() {  # run NUMBER NAME COMMAND...
     if [ "$1" -ge "$stage" ] && [ "$1" -le "$stop_stage" ]; then
         printf '\n== Stage %s: %s\n   %s\n' "$1" "$2" "${*:3}"
-        "${@:3}"
+        [ -n "$dry_run" ] || "${@:3}"
     fi
 }
 

@@ -37,7 +37,7 @@ run 2 "Round to half precision" python "$here/half.py" "$exp_dir" "$half"
 for set in "${tests[@]}"; do
     run 2 "Evaluate on $set" python "$recipes/evaluate.py" "$here/conf/$set.yml" "$half" "$exp_dir/$set"
 done
-if [ -n "$smoke" ] && [ ! -e "$card" ] && [ "$stop_stage" -ge 3 ]; then
+if [ -n "$smoke" ] && [ -z "$dry_run" ] && [ ! -e "$card" ] && [ "$stop_stage" -ge 3 ]; then
     cp "$here/conf/smoke.md" "$card"
 fi
 for set in "${tests[@]}"; do

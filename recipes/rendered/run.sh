@@ -11,6 +11,7 @@
 #   --overwrite  train anew where DIR holds a training of other settings, which is lost
 #   --smoke  conf/smoke.yml: all stages at a size that shows only that they run
 #   --experiment and what follows it: as ../slakh/run.sh has them; beside its networks, those of conf/PROFILE
+#   --dry_run  print the commands, run none
 #
 # Every setting stands in the YAML; --section.key VALUE changes one. What is complete is not done again.
 set -euo pipefail

@@ -12,6 +12,7 @@
 #   --exp_root where all runs go, as NAME-SEED; default exp/slakh, or exp/slakh-PROFILE
 #   --overwrite  train anew where a run of other settings lies, which is lost
 #   --smoke    songs rendered in Slakh's layout, and the profile smoke: to see that all stages run
+#   --dry_run  print the commands, run none
 #
 # Every setting stands in the YAML; --section.key VALUE changes one of all networks. What is complete is not done again.
 set -euo pipefail
