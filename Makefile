@@ -55,7 +55,7 @@ lint: env  ## Format, style, types, spelling
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
 	$(BIN)/codespell
-	bash -n .ci/run recipes/stages.sh recipes/*/run.sh .ci/system-libraries
+	bash -n .ci/run recipes/*.sh recipes/*/run.sh .ci/system-libraries
 
 bench: env  ## Speed beside peers and floors
 	@set -e; for file in benchmarks/[!_]*.py; do $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
