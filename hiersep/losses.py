@@ -76,7 +76,22 @@ def negative_snr(separation: Separation, references: torch.Tensor) -> torch.Tens
         Wisdom et al., "Unsupervised Sound Separation Using Mixture Invariant Training", NeurIPS 2020
         (thresholded SNR). Departure: the threshold is relative to the mixture for every reference, silent or not.
     """
-    return _negative_snr(separation.waveforms(), references, _mixture_energy(separation))
+    return negative_snr_of_waveforms(separation.waveforms(), references, separation.mixture)
+
+
+def negative_snr_of_waveforms(estimates: torch.Tensor, references: torch.Tensor, mixture: torch.Tensor) -> torch.Tensor:
+    """`negative_snr` of a model that has waveforms and no masks.
+
+    Args:
+        estimates: The model's output.
+        references: True signals.
+        mixture: What was taken apart.
+
+    Shape:
+        estimates, references: (batch, node, channel, time); mixture: (batch, channel, time); output: (batch, node), dB.
+    """
+    floor = _SOFT_THRESHOLD * _mixture_energy(mixture) + _TINY
+    return 10 * torch.log10((_energy(references - estimates) + floor) / (_energy(references) + floor))
 
 
 def negative_si_sdr(separation: Separation, references: torch.Tensor) -> torch.Tensor:
@@ -98,7 +113,7 @@ def negative_si_sdr(separation: Separation, references: torch.Tensor) -> torch.T
         and the silent target. asteroid's loss gives a silent target no gradient and a nearly silent one a huge one;
         torchmetrics' has the float's epsilon for a floor, however loud the mixture.
     """
-    estimates, mixture = separation.waveforms(), _mixture_energy(separation)
+    estimates, mixture = separation.waveforms(), _mixture_energy(separation.mixture)
     centred_estimates = estimates - estimates.mean(dim=-1, keepdim=True)
     centred_references = references - references.mean(dim=-1, keepdim=True)
     energy, reference_energy = _energy(centred_estimates), _energy(centred_references)
@@ -107,7 +122,7 @@ def negative_si_sdr(separation: Separation, references: torch.Tensor) -> torch.T
     floor = _SOFT_THRESHOLD * (energy + _SOFT_THRESHOLD * mixture) + _TINY
     ratio = 10 * torch.log10((energy - target + floor) / (target + floor))
     silent = reference_energy <= _SOFT_THRESHOLD**2 * mixture + _TINY
-    return torch.where(silent, _negative_snr(estimates, references, mixture), ratio)
+    return torch.where(silent, negative_snr_of_waveforms(estimates, references, separation.mixture), ratio)
 
 
 def l1_multi_resolution(separation: Separation, references: torch.Tensor) -> torch.Tensor:
@@ -178,10 +193,5 @@ def _energy(signals: torch.Tensor) -> torch.Tensor:
     return signals.square().sum(dim=(2, 3))  # (batch, node)
 
 
-def _mixture_energy(separation: Separation) -> torch.Tensor:
-    return separation.mixture.square().sum(dim=(1, 2))[:, None]  # (batch, 1)
-
-
-def _negative_snr(estimates: torch.Tensor, references: torch.Tensor, mixture_energy: torch.Tensor) -> torch.Tensor:
-    floor = _SOFT_THRESHOLD * mixture_energy + _TINY
-    return 10 * torch.log10((_energy(references - estimates) + floor) / (_energy(references) + floor))
+def _mixture_energy(mixture: torch.Tensor) -> torch.Tensor:
+    return mixture.square().sum(dim=(1, 2))[:, None]  # (batch, 1)

@@ -19,7 +19,7 @@ from hiersep.config import DataConfig, ExperimentConfig, NetworkConfig, Spectrum
 from hiersep.errors import ConfigError
 from hiersep.losses import negative_snr, phase_sensitive_l1
 from hiersep.models.checkpoint import from_pretrained
-from hiersep.training import experiment, loop
+from hiersep.training import experiment, trainer
 from hiersep.training.callbacks import ShowProgress
 from hiersep.training.data import make_dataset, make_loader, make_validation_loader
 from hiersep.training.processes import Share, check_started, is_first
@@ -330,7 +330,7 @@ def test_slurm_is_not_asked_to_start_a_job_again(config, monkeypatch):
         "NODEID": 0,
     }.items():
         monkeypatch.setenv(f"SLURM_{name}", str(value))
-    environment = loop._trainer(config.training, logger=False)._accelerator_connector.cluster_environment
+    environment = trainer.make_trainer(config.training, logger=False)._accelerator_connector.cluster_environment
     assert type(environment).__name__ == "SLURMEnvironment"
     assert not environment.auto_requeue
 

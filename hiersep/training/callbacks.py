@@ -15,6 +15,7 @@ from hiersep.files import atomic_path
 from hiersep.models import checkpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -41,10 +42,16 @@ class KeepBest(pl.Callback):
     Args:
         path: Where to write.
         provenance: What the checkpoint shall say of its making; epoch, steps and loss are added.
+        save: Writes the network, in the form of `hiersep.models.checkpoint.save`.
     """
 
-    def __init__(self, path: Path, provenance: dict[str, Any]):
-        self._path, self._provenance = path, provenance
+    def __init__(
+        self,
+        path: Path,
+        provenance: dict[str, Any],
+        save: Callable[[Any, Path, dict[str, Any]], None] = checkpoint.save,
+    ):
+        self._path, self._provenance, self._save = path, provenance, save
         self.best: float | None = None
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
@@ -60,7 +67,7 @@ class KeepBest(pl.Callback):
                 "validation_loss": loss,
             }
             if trainer.is_global_zero:
-                checkpoint.save(pl_module.kept, self._path, {**self._provenance, **made})
+                self._save(pl_module.kept, self._path, {**self._provenance, **made})
 
     def forget(self) -> None:
         """Keep the next network, whatever its loss, where the loss is to mean something else."""

@@ -40,20 +40,27 @@ from hiersep.training.names import (
 from hiersep.training.processes import is_first
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hiersep.config import ExperimentConfig
+
+    Fit = Callable[..., dict[str, Any]]
 
 _PATIENCE_S = 60
 _CONF = "conf.yml"
 _MADE = (STATE_NAME, CHECKPOINT_NAME, CURVE_NAME, SUMMARY_NAME)
 
 
-def train(config: ExperimentConfig, exp_dir: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+def train(
+    config: ExperimentConfig, exp_dir: str | os.PathLike[str], *, overwrite: bool = False, fit: Fit | None = None
+) -> Path:
     """Train a separator, or go on with a training that was interrupted, from the last saved step.
 
     Args:
         config: The experiment, from `hiersep.config.load_experiment`.
         exp_dir: Its folder. A finished training of the same configuration is not repeated.
         overwrite: Start anew where the folder holds a training of another configuration.
+        fit: Does the work, in the form of `hiersep.training.loop.fit`, which is the default.
 
     Returns:
         Path of the best checkpoint.
@@ -76,8 +83,10 @@ def train(config: ExperimentConfig, exp_dir: str | os.PathLike[str], *, overwrit
         resumed = same and (exp_dir / STATE_NAME).exists() and not os.path.lexists(exp_dir / SUMMARY_NAME)
         if not resumed:
             _refuse_to_begin(exp_dir, config, overwrite=overwrite or same)
-        from hiersep.training.loop import fit
+        if fit is None:
+            from hiersep.training import loop
 
+            fit = loop.fit
         claim = functools.partial(_claim, resumed=resumed) if first else _follow
         summary = fit(config, exp_dir, resumed=resumed, claim=lambda: claim(exp_dir, config))
         if summary["validation_loss"] is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +23,12 @@ from hiersep.training.callbacks import KeepBest, LearningCurve, LowerRate, SeedB
 from hiersep.training.clip import AutoClip
 from hiersep.training.data import make_dataset, make_loader, make_validation_loader
 from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME
-from hiersep.training.processes import Share, check_started, is_first, placement
+from hiersep.training.processes import Share, check_started, is_first
 from hiersep.training.stages import Stages, held_outputs
 from hiersep.training.state import Interruption, Progress, SaveState, check_state
 from hiersep.training.system import SeparationSystem
 from hiersep.training.tensorboard import Logger, ShowInTensorBoard
+from hiersep.training.trainer import cosine, make_trainer, run_trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from hiersep.config import ExperimentConfig, TrainingConfig
     from hiersep.models.separator import MaskingSeparator
     from hiersep.training.stages import Forgetful
-
-_Misconfiguration = pl.utilities.exceptions.MisconfigurationException  # type: ignore[attr-defined]  # no __all__ there
 
 
 def fit(config: ExperimentConfig, exp_dir: Path, *, resumed: bool, claim: Callable[[], None]) -> dict[str, Any]:
@@ -75,7 +73,7 @@ def fit(config: ExperimentConfig, exp_dir: Path, *, resumed: bool, claim: Callab
         callbacks.append(ShowInTensorBoard(validation_set[0]))
     save_state = SaveState(state, settings.save_every, interruption, before)
     logger = Logger(exp_dir, before.steps) if settings.tensorboard else False
-    trainer = _trainer(settings, callbacks=[*callbacks, save_state], logger=logger, default_root_dir=exp_dir)
+    trainer = make_trainer(settings, callbacks=[*callbacks, save_state], logger=logger, default_root_dir=exp_dir)
     share = Share(trainer.global_rank, trainer.world_size)
     loader = make_loader(training_set, settings.batch_size, settings.num_workers, share)
     steps = settings.max_epochs * math.ceil(len(loader) / settings.accumulate)
@@ -85,27 +83,18 @@ def fit(config: ExperimentConfig, exp_dir: Path, *, resumed: bool, claim: Callab
         loss_func=LOSSES[settings.loss],
         train_loader=loader,
         val_loader=make_validation_loader(validation_set, settings.batch_size, share),
-        scheduler=_cosine(optimizer, steps) if settings.schedule == "cosine" else None,
+        scheduler=cosine(optimizer, steps) if settings.schedule == "cosine" else None,
         ema=settings.ema,
         skip_silent=settings.silent_targets == "skip",
     )
     with interruption.listening():
-        _run(trainer, system, state if resumed else None)
+        run_trainer(trainer, system, state if resumed else None)
     return {
         "steps": trainer.global_step,
         "epochs": trainer.current_epoch,
         "validation_loss": keep_best.best,
         "seconds": round(save_state.seconds, 1),
     }
-
-
-def _run(trainer: pl.Trainer, system: SeparationSystem, state: Path | None) -> None:
-    try:
-        trainer.fit(system, ckpt_path=state, weights_only=True)
-    except SystemExit:
-        if not trainer.interrupted:
-            raise
-        raise KeyboardInterrupt from None  # Lightning makes Ctrl-C an exit
 
 
 def _check_machine(config: ExperimentConfig) -> None:
@@ -116,7 +105,7 @@ def _check_machine(config: ExperimentConfig) -> None:
         raise ConfigError(
             f"training.compile: expected a C++ compiler, found no {compiler}; install one, or name it in CXX"
         )
-    trainer = _trainer(settings, logger=False)
+    trainer = make_trainer(settings, logger=False)
     processes = trainer.num_devices * trainer.num_nodes
     check_started(processes)
     config.check_shares(processes)
@@ -145,11 +134,6 @@ def _optimizer(model: MaskingSeparator, settings: TrainingConfig) -> torch.optim
     """Without decay this is the paper's Adam."""
     rate, decay = settings.learning_rate, settings.weight_decay
     return torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=decay)
-
-
-def _cosine(optimizer: torch.optim.Optimizer, steps: int) -> dict[str, Any]:
-    """Let the learning rate fall to 0 over all steps; as asteroid's System takes it."""
-    return {"scheduler": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps), "interval": "step"}
 
 
 def _provenance(config: ExperimentConfig, exp_dir: Path) -> dict[str, Any]:
@@ -183,28 +167,3 @@ def _callbacks(
     if settings.stages:
         callbacks.append(Stages(settings.stages, best, forgetful))
     return [*callbacks, clip, ShowProgress()]
-
-
-def _trainer(settings: TrainingConfig, **options: Any) -> pl.Trainer:
-    try:
-        trainer = pl.Trainer(
-            **placement(settings),
-            precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
-            max_epochs=settings.max_epochs,
-            max_time=timedelta(minutes=settings.max_minutes) if settings.max_minutes else None,
-            accumulate_grad_batches=settings.accumulate,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            **options,
-        )
-    except _Misconfiguration as error:
-        raise ConfigError(
-            f"training.device, training.devices: expected what this machine has, got {settings.device}, "
-            f"{settings.devices}: {' '.join(str(error).split())}"
-        ) from error
-    environment = trainer._accelerator_connector.cluster_environment  # no public way leads there
-    if hasattr(environment, "auto_requeue"):  # SLURM's: a requeued job would write, and read, a state beside ours
-        environment.auto_requeue = False
-    return trainer

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hiersep.models.separator import MaskingSeparator
+    from hiersep.compat import asteroid
 
 FORMAT = 3
 _KEY, _NETWORK, _SECONDS = "hiersep", "network", "seconds"
@@ -134,12 +134,12 @@ class SaveState(pl.Callback):
             trainer.save_checkpoint(temporary)  # by all processes; the first writes
 
 
-def identity(model: MaskingSeparator) -> str:
+def identity(model: asteroid.models.BaseModel) -> str:
     """Name a network by all that makes it, its hierarchy and nodes included."""
     return json.dumps([type(model).__name__, model.get_model_args()])  # siblings stand in their order
 
 
-def check_state(path: Path, model: MaskingSeparator) -> Progress:
+def check_state(path: Path, model: asteroid.models.BaseModel) -> Progress:
     """Find a training state broken, or another network's, before Lightning does, which would speak of pickles.
 
     Args:

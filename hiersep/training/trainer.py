@@ -1,0 +1,72 @@
+"""Lightning's Trainer as the settings ask for it, for whatever is trained."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hiersep.compat import pytorch_lightning as pl
+from hiersep.errors import ConfigError
+from hiersep.training.processes import placement
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hiersep.config import TrainingConfig
+
+_Misconfiguration = pl.utilities.exceptions.MisconfigurationException  # type: ignore[attr-defined]  # no __all__ there
+
+
+def make_trainer(settings: TrainingConfig, **options: Any) -> pl.Trainer:
+    """Make Lightning's Trainer, which writes nothing and shows nothing but by callbacks.
+
+    Args:
+        settings: How long, how precisely, where.
+        **options: Lightning's.
+
+    Raises:
+        ConfigError: If the machine lacks what is asked for.
+    """
+    try:
+        trainer = pl.Trainer(
+            **placement(settings),
+            precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+            max_epochs=settings.max_epochs,
+            max_time=timedelta(minutes=settings.max_minutes) if settings.max_minutes else None,
+            accumulate_grad_batches=settings.accumulate,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            **options,
+        )
+    except _Misconfiguration as error:
+        raise ConfigError(
+            f"training.device, training.devices: expected what this machine has, got {settings.device}, "
+            f"{settings.devices}: {' '.join(str(error).split())}"
+        ) from error
+    environment = trainer._accelerator_connector.cluster_environment  # no public way leads there
+    if hasattr(environment, "auto_requeue"):  # SLURM's: a requeued job would write, and read, a state beside ours
+        environment.auto_requeue = False
+    return trainer
+
+
+def run_trainer(trainer: pl.Trainer, system: pl.LightningModule, state: Path | None) -> None:
+    """Fit, from the beginning or from a training state.
+
+    Raises:
+        KeyboardInterrupt: If it was interrupted.
+    """
+    try:
+        trainer.fit(system, ckpt_path=state, weights_only=True)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        raise KeyboardInterrupt from None  # Lightning makes Ctrl-C an exit
+
+
+def cosine(optimizer: torch.optim.Optimizer, steps: int) -> dict[str, Any]:
+    """Let the learning rate fall to 0 over all steps; as asteroid's System takes it."""
+    return {"scheduler": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps), "interval": "step"}
