@@ -1,4 +1,4 @@
-"""``hiersep evaluate``: score a checkpoint on held-out songs, or compare two that were scored."""
+"""``hiersep evaluate``: score a separator on held-out songs, or compare two that were scored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from hiersep.config import EvaluationConfig
 
 Model = Annotated[
-    str | None, typer.Argument(metavar="CKPT", help="Checkpoint: a file, or a shipped name.", show_default=False)
+    list[str] | None,
+    typer.Argument(
+        metavar="CKPT...",
+        help="Checkpoint: a file, or a shipped name; several work as one separator. Or demucs:NAME, openunmix:NAME.",
+        show_default=False,
+    ),
 ]
 Data = Annotated[Path | None, typer.Option(help="Data set with the splits train and test.", show_default=False)]
 Out = Annotated[Path | None, typer.Option(help="Folder for the results.", show_default=False)]
@@ -67,10 +72,12 @@ def evaluate(
 
         hiersep evaluate exp/first/best.safetensors --data data --out exp/first
 
+        hiersep evaluate exp/1/best.safetensors exp/2/best.safetensors --data data --out exp/both
+
         hiersep evaluate --compare exp/first exp/second
     """
     if compare is not None:
-        _compare(compare, out, alone=model is None and data is None, as_json=as_json)
+        _compare(compare, out, alone=not model and data is None, as_json=as_json)
         return
     from hiersep.config import EvaluationConfig
 
@@ -91,7 +98,7 @@ def evaluate(
 
 
 def _score(
-    model: str | None,
+    model: list[str] | None,
     data: Path | None,
     out: Path | None,
     settings: EvaluationConfig,
@@ -104,9 +111,9 @@ def _score(
     """Score, print the table, and say where all lies."""
     from hiersep.errors import ConfigError
 
-    if model is None or data is None or out is None:
+    if not model or data is None or out is None:
         given = {"CKPT": model, "--data": data, "--out": out}
-        missing = [name for name, value in given.items() if value is None]
+        missing = [name for name, value in given.items() if not value]
         raise ConfigError(
             f"expected CKPT, --data and --out to score, or --compare DIR DIR; got no {' and no '.join(missing)}"
         )

@@ -17,8 +17,6 @@ from hiersep.data.dataset import HierarchicalMixtureDataset
 from hiersep.data.readers import find_reader
 from hiersep.errors import ConfigError, DataError
 from hiersep.files import write_json
-from hiersep.models.query import QuerySeparator
-from hiersep.models.tree import TreeSeparator
 from hiersep.typed import build, expect
 
 if TYPE_CHECKING:
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from hiersep.data.catalog import Catalog
     from hiersep.data.events import Event
     from hiersep.hierarchy import Hierarchy
-    from hiersep.models.separator import MaskingSeparator
+    from hiersep.models.separator import Separator
 
 FORMAT = 1
 LONGEST_S = 600.0
@@ -153,9 +151,9 @@ def _read_clip(entry: dict[str, Any], number: int) -> ClipPlace:
 
 
 def choose_clips(
-    model: MaskingSeparator, folder: str | os.PathLike[str], settings: EvaluationConfig
+    model: Separator, folder: str | os.PathLike[str], settings: EvaluationConfig
 ) -> tuple[ClipList, Catalog]:
-    """Find the clips that a network is scored on, and open their data set.
+    """Find the clips that a separator is scored on, and open their data set.
 
     By a seed, a path is scored on clips in which its end is salient. The finest nodes of a tree take turns, so that
     rare ones are heard too: in every clip one of them is salient, and with it the nodes above. So do the targets of
@@ -168,10 +166,10 @@ def choose_clips(
     rate = int(model.sample_rate)
     if settings.clips is not None:
         return read_clips(settings.clips), open_dataset(folder, sample_rate=rate, splits=settings.splits)
-    if isinstance(model, QuerySeparator):
+    if model.kind == "query":
         kind: dict[str, Any] = {"query": True, "levels": model.nodes, "query_duration": settings.query_duration}
         kind["salient"] = settings.salient  # refused there
-    elif isinstance(model, TreeSeparator):
+    elif model.kind == "tree":
         kind = {
             "target": list(model.nodes),
             "salient": settings.salient or finest(model.hierarchy, model.nodes, folder),

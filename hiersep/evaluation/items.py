@@ -18,26 +18,25 @@ from hiersep.data.mixing import mix, realise, realise_query
 from hiersep.data.sampling import Clip, excerpt_of_song
 from hiersep.errors import DataError
 from hiersep.metrics import rms_db
-from hiersep.models.query import QuerySeparator
 
 if TYPE_CHECKING:
     from hiersep.data.catalog import Catalog
     from hiersep.data.events import MixtureSpec
     from hiersep.evaluation.clips import ClipList, ClipPlace, QueryPlace
-    from hiersep.models.separator import MaskingSeparator
+    from hiersep.models.separator import Separator
 
 
 class ClipSet:
-    """The clips of a list as tensors, for one network.
+    """The clips of a list as tensors, for one separator.
 
     Args:
         clips: The list.
         catalog: Its data set.
-        model: The network, whose nodes are wanted; of one that takes queries, those of the path to each clip's target.
+        model: The separator, whose nodes are wanted; where it takes queries, those of the path to each target.
         channels: 1 or 2.
 
     Attributes:
-        hierarchy: The network's.
+        hierarchy: The separator's.
         levels: Names of the levels of the node axis.
 
     Shape:
@@ -50,10 +49,10 @@ class ClipSet:
         HierarchyError: If a target is no node of the network's hierarchy.
     """
 
-    def __init__(self, clips: ClipList, catalog: Catalog, model: MaskingSeparator, *, channels: int = 1):
+    def __init__(self, clips: ClipList, catalog: Catalog, model: Separator, *, channels: int = 1):
         self.clips, self.catalog, self._channels = clips, catalog, channels
         self.hierarchy = hierarchy = model.hierarchy
-        self._asks = isinstance(model, QuerySeparator)
+        self._asks = model.kind == "query"
         self._model_nodes = model.nodes
         self.levels = model.nodes if self._asks else tuple(hierarchy.node(node).level for node in model.nodes)
         self._labels = Labels(catalog, hierarchy)

@@ -31,16 +31,16 @@ from hiersep.plots import plot_boxes, plot_over_input
 from hiersep.provenance import git_commit, machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hiersep.config import EvaluationConfig
     from hiersep.evaluation.run import Plan
     from hiersep.evaluation.summary import Evaluation
-    from hiersep.models.separator import MaskingSeparator
+    from hiersep.models.separator import Separator
 
 
 def evaluate(
-    model: MaskingSeparator | str | os.PathLike[str],
+    model: Separator | str | os.PathLike[str] | Sequence[Any],
     data: str | os.PathLike[str],
     settings: EvaluationConfig | None = None,
     *,
@@ -53,17 +53,18 @@ def evaluate(
     The scores do not depend on `jobs`. A run that was stopped goes on where it was, if it had a folder.
 
     Args:
-        model: The network, or what `from_pretrained` takes.
+        model: What `hiersep.models.loading.load_separator` takes: a separator or its name, several networks in a list
+            as one, or a foreign model. The data are opened at its rate.
         data: A data set with the split to score, and ``train``, on which the static masks are fitted.
         settings: What to score.
         out: Folder for the clips, scores, results, table and pictures. What lies there already of the same weights,
-            data and settings is not scored again.
-        jobs: Processes; -1: one per core.
-        device: Where the network runs: ``cpu``, ``cuda``, ``mps``. Default: a GPU where there is one.
+            data and settings is not scored again; of a function, whose doing nobody knows, it always is.
+        jobs: Processes; -1: one per core. 1 for a foreign model that was not loaded by its name.
+        device: Where the separator runs: ``cpu``, ``cuda``, ``mps``. Default: a GPU where there is one.
 
     Raises:
-        CheckpointError: If the checkpoint cannot be loaded, or gives infinite numbers.
-        ConfigError: If there is no such device, or `jobs` is none.
+        CheckpointError: If a checkpoint cannot be loaded, or gives infinite numbers.
+        ConfigError: If there is no such device, `jobs` is none, or the models make no separator.
         DataError: If the data cannot be used, or the folder not be written to.
     """
     plan = make_plan(model, data, settings, device=device)
@@ -94,12 +95,20 @@ def read_results(out: str | os.PathLike[str]) -> dict[str, Any] | None:
     return results if isinstance(results, dict) else None
 
 
+def _called(model: object) -> str:
+    """What a model is called in the results."""
+    if isinstance(model, list | tuple):
+        return ", ".join(map(_called, model))
+    name = getattr(model, "name", None) or type(model).__name__
+    return str(model) if isinstance(model, str | os.PathLike) else str(name)
+
+
 def _origin(plan: Plan, model: object, started: float) -> dict[str, Any]:
     """Say where the figures come from."""
     gpus = [torch.cuda.get_device_name(plan.device)] if plan.device.startswith("cuda") else []
     return {
         "format": FORMAT,
-        "model": str(model) if isinstance(model, str | os.PathLike) else type(model).__name__,
+        "model": _called(model),
         "data": str(plan.clips.catalog.folder),
         "settings": plan.settings.to_dict(),
         "seconds": round(time.monotonic() - started, 3),

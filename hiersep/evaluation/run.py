@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import functools
 import shutil
+import uuid
 import warnings
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tqdm import tqdm
@@ -26,11 +27,12 @@ from hiersep.errors import DataError, HiersepWarning
 from hiersep.evaluation.clips import choose_clips, read_clips, write_clips
 from hiersep.evaluation.items import ClipSet
 from hiersep.evaluation.lines import read_lines, write_lines
+from hiersep.evaluation.passing import pass_on, refuse_to_pass
 from hiersep.evaluation.scoring import score_clips
 from hiersep.evaluation.static import fit_static
 from hiersep.evaluation.summary import Evaluation
 from hiersep.files import atomic_path, fingerprint, lock_folder, write_text
-from hiersep.models import checkpoint
+from hiersep.models.loading import load_separator
 from hiersep.separation import choose_device
 from hiersep.typed import expect
 
@@ -40,11 +42,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hiersep.evaluation.lines import Line
-    from hiersep.models.separator import MaskingSeparator
+    from hiersep.evaluation.passing import Source
+    from hiersep.models.separator import Separator
 
 FORMAT = 2
 CHUNK = 4  # batches that a process is given at a time
-_CLIPS, _MODEL, _STATIC, _KEY = "clips.json", "model.safetensors", "static.safetensors", "key"
+_CLIPS, _STATIC, _KEY = "clips.json", "static.safetensors", "key"
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,14 @@ class Plan:
     """All that the scores depend on.
 
     Attributes:
-        model: The network, on its device, in evaluation mode.
+        model: The separator, on its device, in evaluation mode.
         clips: What it is scored on.
         settings: With the list's length of a clip.
-        device: Where the network runs.
-        key: Digest of all this.
+        device: Where the separator runs.
+        key: Digest of all this; of a function, whose doing nobody knows, one that no other plan has.
     """
 
-    model: MaskingSeparator
+    model: Separator
     clips: ClipSet
     settings: EvaluationConfig
     device: str
@@ -83,29 +86,30 @@ class Plan:
 
 
 def make_plan(
-    model: MaskingSeparator | str | os.PathLike[str],
+    model: Separator | str | os.PathLike[str] | Sequence[Any],
     data: str | os.PathLike[str],
     settings: EvaluationConfig | None = None,
     *,
     device: str | None = None,
 ) -> Plan:
-    """Load the network, open the data set and choose the clips.
+    """Load the separator, open the data set and choose the clips.
 
     Raises:
-        CheckpointError: If the checkpoint cannot be loaded.
-        ConfigError: If there is no such device.
+        CheckpointError: If a checkpoint cannot be loaded.
+        ConfigError: If there is no such device, or `load_separator` knows no such model.
         DataError: If the data cannot be used, or the list of clips is none, or of another data set.
     """
     device = choose_device(device)
     settings = settings or EvaluationConfig()
-    network = model if isinstance(model, torch.nn.Module) else checkpoint.from_pretrained(model)
-    clips, catalog = choose_clips(network, data, settings)
+    separator = load_separator(model)
+    clips, catalog = choose_clips(separator, data, settings)
     settings = replace(settings, duration=clips.duration, clips=None)
+    own = separator.key or uuid.uuid4().hex
     key = fingerprint(
-        [FORMAT, __version__, network.key, catalog.key, clips.to_dict(), settings.to_dict(), device, torch.__version__]
+        [FORMAT, __version__, own, catalog.key, clips.to_dict(), settings.to_dict(), device, torch.__version__]
     )
-    items = ClipSet(clips, catalog, network, channels=settings.channels)
-    return Plan(network.to(device).eval(), items, settings, device, key)
+    items = ClipSet(clips, catalog, separator, channels=settings.channels)
+    return Plan(separator.to(device).eval(), items, settings, device, key)
 
 
 def score_all(plan: Plan, folder: Path, *, jobs: int = 1) -> Evaluation:
@@ -117,10 +121,12 @@ def score_all(plan: Plan, folder: Path, *, jobs: int = 1) -> Evaluation:
         jobs: Processes; -1: one per core.
 
     Raises:
-        ConfigError: If `jobs` is none.
+        ConfigError: If `jobs` is none, or more than one where workers cannot load the separator.
         DataError: If another run is at work in the folder, it cannot be written to, or a worker dies.
     """
     expect(jobs >= 1 or jobs == -1, "jobs", "at least 1, or -1", jobs)
+    if jobs != 1:
+        refuse_to_pass(plan.model)
     with lock_folder(folder):
         _claim(folder, plan)
         with one_thread():
@@ -190,6 +196,7 @@ class _Work:
     """Where a worker finds all that it needs; the key tells one plan from another in the same folder."""
 
     folder: Path
+    source: Source
     data: Path
     settings: EvaluationConfig
     device: str
@@ -204,9 +211,8 @@ def _in_parallel(plan: Plan, folder: Path, pending: Sequence[int], jobs: int) ->
     # Workers that did something lighter before would be ended in the middle, by joblib that takes a network for a leak.
     get_reusable_executor().shutdown()
     folder = folder.resolve()
-    if not (folder / _MODEL).is_file():
-        checkpoint.save(plan.model, folder / _MODEL)
-    work = _Work(folder, plan.clips.catalog.folder, plan.settings, plan.device, plan.key)
+    source = pass_on(plan.model, folder)
+    work = _Work(folder, source, plan.clips.catalog.folder, plan.settings, plan.device, plan.key)
     pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
     with without_interrupts():
         finished = pool(delayed(_work_on)(work, number) for number in pending)
@@ -229,10 +235,10 @@ def _work_on(work: _Work, number: int) -> int:
 @functools.lru_cache(maxsize=1)
 def _read_work(work: _Work) -> tuple[Plan, dict[str, torch.Tensor]]:
     """Open in a worker what the main process put down; that has told of what is wrong with the data."""
-    network = checkpoint.from_pretrained(work.folder / _MODEL).to(work.device)
+    separator = work.source.load().to(work.device).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HiersepWarning)
-        catalog = open_dataset(work.data, sample_rate=int(network.sample_rate), jobs=1, splits=work.settings.splits)
-    clips = ClipSet(read_clips(work.folder / _CLIPS), catalog, network, channels=work.settings.channels)
-    plan = Plan(network, clips, work.settings, work.device, work.key)
+        catalog = open_dataset(work.data, sample_rate=int(separator.sample_rate), jobs=1, splits=work.settings.splits)
+    clips = ClipSet(read_clips(work.folder / _CLIPS), catalog, separator, channels=work.settings.channels)
+    plan = Plan(separator, clips, work.settings, work.device, work.key)
     return plan, _static_masks(plan, work.folder)

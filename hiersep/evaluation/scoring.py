@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hiersep.evaluation.items import ClipSet
-    from hiersep.models.separator import MaskingSeparator, Separation
+    from hiersep.models.separator import Separation, Separator
 
 REMAINDER_DB = -40.0
 # A parent and a child whose difference lies below this are the same signal.
@@ -29,18 +29,18 @@ IDENTICAL_DB = -60.0
 
 
 def score_clips(
-    model: MaskingSeparator, static: Mapping[str, torch.Tensor], clips: ClipSet, numbers: Sequence[int]
+    model: Separator, static: Mapping[str, torch.Tensor], clips: ClipSet, numbers: Sequence[int]
 ) -> list[Line]:
     """Score some clips, which go through the network as one batch.
 
     Args:
-        model: The network, on its device, in evaluation mode.
+        model: The separator, on its device, in evaluation mode.
         static: The static mask of each node, (channel, freq, frame) or what expands to it, on the same device.
         clips: All clips.
         numbers: Of those to score.
 
     Raises:
-        CheckpointError: If the network's output is not finite.
+        CheckpointError: If the separator's output is not finite.
     """
     device = model.stft.window.device
     batch = {name: tensor.to(device) for name, tensor in default_collate([clips[n] for n in numbers]).items()}

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hiersep.config import EvaluationConfig
-    from hiersep.models.separator import MaskingSeparator
+    from hiersep.models.separator import Separator
 
 
 def fit_static(
-    model: MaskingSeparator,
+    model: Separator,
     folder: str | os.PathLike[str],
     nodes: Sequence[str],
     settings: EvaluationConfig,

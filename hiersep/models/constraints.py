@@ -7,12 +7,17 @@ the child's mask where the maximum was meant; this is the definition.)
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
 
 from hiersep.typed import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hiersep.hierarchy import Hierarchy
 
 
 def running_maximum(masks: torch.Tensor) -> torch.Tensor:
@@ -81,3 +86,13 @@ class PathMasks(HierarchicalConstraint):
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Make masks; shapes as the class says."""
         return values if values.is_complex() else super().forward(values.sigmoid())
+
+
+def kind_of(hierarchy: Hierarchy, nodes: Sequence[str]) -> str:
+    """Call nodes of one path a ``path``, and others a ``tree``.
+
+    Args:
+        hierarchy: Where they stand.
+        nodes: In the hierarchy's order.
+    """
+    return "path" if set(nodes) <= set(hierarchy.path(nodes[-1])) else "tree"

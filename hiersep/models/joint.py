@@ -9,11 +9,11 @@ from torch import nn
 
 from hiersep.errors import ConfigError
 from hiersep.files import fingerprint
-from hiersep.models.constraints import HierarchicalConstraint
+from hiersep.models.constraints import HierarchicalConstraint, kind_of
 from hiersep.models.query import QuerySeparator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hiersep.models.separator import MaskingSeparator, Separation
 
@@ -29,6 +29,9 @@ class JointSeparator(nn.Module):
 
     Attributes:
         nodes: Ids of all their nodes, coarse to fine.
+        kind: ``path`` where all of them are of one path, else ``tree``.
+        models: The networks.
+        constraint: What holds across them.
 
     Shape:
         forward: (batch, channel, time) -> (batch, node, channel, time).
@@ -63,15 +66,13 @@ class JointSeparator(nn.Module):
             raise ConfigError(f"model: expected every node from one network, got {', '.join(twice)} from several")
         self.nodes = tuple(sorted(names, key=self.hierarchy.index))
         self._order = [names.index(node) for node in self.nodes]
-        self._constraint = HierarchicalConstraint(constraint)
-        if constraint == "max" and (self.complex_masks or not set(self.nodes) <= set(self._finest_path())):
+        self.kind = kind_of(self.hierarchy, self.nodes)
+        self.constraint = HierarchicalConstraint(constraint)
+        if constraint == "max" and (self.complex_masks or self.kind != "path"):
             raise ConfigError(
                 "constraint: expected real masks of the nodes of one path for max, got "
                 + ("complex ones" if self.complex_masks else ", ".join(self.nodes))
             )
-
-    def _finest_path(self) -> tuple[str, ...]:
-        return self.hierarchy.path(self.nodes[-1])
 
     @property
     def complex_masks(self) -> bool:
@@ -81,7 +82,7 @@ class JointSeparator(nn.Module):
     @property
     def key(self) -> str:
         """A digest of the networks, their weights and the constraint."""
-        return fingerprint([self._constraint.kind, *(model.key for model in self.models)])
+        return fingerprint([self.constraint.kind, *(model.key for model in self.models)])
 
     def separate_batch(self, mixture: torch.Tensor, condition: torch.Tensor | None = None) -> Separation:
         """Estimate masks for a batch of mixtures, with all networks.
@@ -91,7 +92,10 @@ class JointSeparator(nn.Module):
         """
         separations: list[Separation] = [model.separate_batch(mixture) for model in self.models]  # type: ignore[operator]
         masks = torch.cat([separation.masks for separation in separations], dim=1)[:, self._order]
-        return separations[0]._replace(masks=self._constraint(masks))
+        return separations[0]._replace(masks=self.constraint(masks))
+
+    def condition_of(self, batch: Mapping[str, torch.Tensor]) -> None:
+        """Find nothing in a batch: no network of fixed nodes is conditioned."""
 
     def forward(self, mixture: torch.Tensor) -> torch.Tensor:
         """Estimate the waveform of every node; shapes as the class says."""

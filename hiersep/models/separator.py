@@ -68,6 +68,10 @@ class Separator(Protocol):
     """What takes mixtures apart: a network of ours, several together, or a stranger's."""
 
     @property
+    def kind(self) -> str:
+        """``query``: asked by an example; ``path``: nodes of one path; ``tree``: of several."""
+
+    @property
     def hierarchy(self) -> Hierarchy:
         """Where the nodes stand."""
 
@@ -89,6 +93,9 @@ class Separator(Protocol):
 
     def separate_batch(self, mixture: torch.Tensor, condition: torch.Tensor | None = None) -> Separation:
         """Estimate masks for a batch of mixtures, (batch, channel, time)."""
+
+    def condition_of(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+        """Find what `separate_batch` is conditioned on in a batch of `HierarchicalMixtureDataset`, if on anything."""
 
     @property
     def key(self) -> str | None:

@@ -18,14 +18,15 @@ from hiersep.report.page import PAGE_NAME, Truth, write_report
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hiersep.config import EvaluationConfig
     from hiersep.evaluation.run import Plan
+    from hiersep.models.separator import Separator
 
 
 def run_evaluation(
-    model: str | os.PathLike[str],
+    model: Separator | str | os.PathLike[str] | Sequence[Any],
     data: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
@@ -34,12 +35,12 @@ def run_evaluation(
     jobs: int = 1,
     device: str | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint into a folder, with an example to look at and listen to.
+    """Evaluate a separator into a folder, with an example to look at and listen to.
 
     What lies in `out` and `example` already for the same weights, data and settings is not made again.
 
     Args:
-        model: The checkpoint.
+        model: As `hiersep.evaluation.evaluate`.
         data: Data set with the splits ``train`` and, by default, ``test``.
         out: Folder for the results.
         settings: What to score.
@@ -51,7 +52,8 @@ def run_evaluation(
         The content of ``results.json``.
 
     Raises:
-        CheckpointError: If the checkpoint cannot be loaded.
+        CheckpointError: If a checkpoint cannot be loaded.
+        ConfigError: As `hiersep.evaluation.evaluate`.
         DataError: If the data cannot be used or a folder not written to.
     """
     if example is not None:
