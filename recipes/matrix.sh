@@ -6,7 +6,8 @@
 #   source "$here/../matrix.sh"
 #   run_matrix             # stages 1 and 2 of every run that is chosen
 #
-# A profile NAME is conf/NAME.yml; networks of that size alone lie in conf/NAME/.
+# A profile NAME is conf/NAME.yml; networks of that size alone lie in conf/NAME/. What is called *_peer is another's
+# network, which the recipe's peer.py trains and scores.
 # Afterwards profile and exp_root are set too, and experiment has been checked.
 seeds=588 share=1/1 profile= exp_root= overwrite=
 own_option() {
@@ -46,14 +47,20 @@ chosen() {  # the configurations of the experiment, a path a line
 }
 
 run_matrix() {
-    local number=0 seed conf dir
+    local number=0 seed conf dir words
     for seed in ${seeds//,/ }; do
         while read -r -u 3 conf; do
             number=$((number + 1))
             [ $(((number - ${share%/*}) % ${share#*/})) -eq 0 ] || continue
             dir=$exp_root/$(basename "$conf" .yml)-$seed
-            run 1 "Train" hiersep train "$conf" --exp-dir "$dir" $overwrite ${args[@]+"${args[@]}"} --training.seed "$seed"
-            run 2 "Evaluate" python "$recipes/evaluate.py" "$dir/conf.yml" "$dir/best.safetensors" "$dir"
+            words=(${args[@]+"${args[@]}"} --training.seed "$seed")
+            case $dir in
+                *_peer-*) run 1 "Train and score" python "$here/peer.py" "$conf" "$dir" --size "${profile:-full}" "${words[@]}" ;;
+                *)
+                    run 1 "Train" hiersep train "$conf" --exp-dir "$dir" $overwrite "${words[@]}"
+                    run 2 "Evaluate" python "$recipes/evaluate.py" "$dir/conf.yml" "$dir/best.safetensors" "$dir"
+                    ;;
+            esac
         done 3< <(chosen)
     done
 }

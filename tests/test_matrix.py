@@ -93,7 +93,7 @@ def chosen(recipe, *words):
     """Names and seeds of the runs that a command would train, in its order."""
     done = run(RECIPES / recipe / "run.sh", Path.cwd(), "--dry_run", "--stage", "1", *words)
     assert done.returncode == 0, done.stderr
-    return re.findall(r"hiersep train \S+ --exp-dir \S*?/(\w+-\d+) ", done.stdout)
+    return re.findall(r"(?:hiersep train \S+ --exp-dir|peer.py \S+) \S*?/(\w+-\d+) ", done.stdout)
 
 
 def test_an_experiment_chooses_its_runs_and_shares_take_each_once():
@@ -108,7 +108,7 @@ def test_an_experiment_chooses_its_runs_and_shares_take_each_once():
     assert sorted(itertools.chain(*shares)) == sorted(
         f"{kind}_{row}-{seed}" for kind in ("sss", "qbe") for row in ("multi", *REMOVED) for seed in (1, 2)
     )
-    beyond = ["sss_equal_bands-588", "sss_equal_blstm-588", "sss_tree-588"]
+    beyond = ["sss_equal_bands-588", "sss_equal_blstm-588", "sss_peer-588", "sss_tree-588"]
     rendered = chosen("rendered", "--experiment", "all", "--profile", "tiny")
     assert sorted(rendered) == sorted([*(f"{name}-588" for name in NAMES), *beyond])
 
