@@ -13,9 +13,7 @@ from hiersep.data.findings import draw_report
 
 def main(conf: str, *overrides: str) -> None:
     data = load_experiment(conf, overrides).data
-    folders = [data.folder] if isinstance(data.folder, str) else data.folder
-    tables = data.splits if isinstance(data.splits, list) else [data.splits] * len(folders)
-    for folder, splits in zip(folders, tables, strict=True):
+    for folder, splits in data.sets.items():
         _, report = index_dataset(
             folder, sample_rate=data.sample_rate, jobs=-1, splits=splits, store_channels=data.channels
         )
