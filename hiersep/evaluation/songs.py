@@ -85,7 +85,7 @@ def score_songs(
         settings: What to score.
         out: Folder for a file per song in ``songs``, the figures (``songs.json``) and the table (``songs.md``).
         jobs: Songs that are scored at the same time, each by a process; -1: one per core. A stereo song of four minutes
-            at 44.1 kHz in four nodes takes about 3 GB.
+            at 44.1 kHz in four nodes takes some GB.
         device: Where the network runs: ``cpu``, ``cuda``, ``mps``. Default: a GPU where there is one.
 
     Returns:
