@@ -205,7 +205,7 @@ def check_command(words: list[str]) -> None:
         check_command(words[words.index("hiersep") :])
     elif program == "bash":
         script = text(ROOT / rest[0])
-        shared = text(ROOT / "recipes" / "stages.sh")
+        shared = "".join(text(path) for path in sorted((ROOT / "recipes").glob("*.sh")))
         for option in (word for word in rest if re.fullmatch(r"--\w+", word)):
             assert re.search(rf"{option}[ )\]]", script + shared), f"{rest[0]} has no option {option}"
     elif program == "python":

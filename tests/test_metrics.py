@@ -18,6 +18,7 @@ from hiersep.metrics import (
     score_track,
     si_sdr,
     snr,
+    track_sdr,
 )
 
 
@@ -330,3 +331,13 @@ def test_a_node_that_is_silent_all_song_has_no_score_and_spoils_no_other():
     nothing = score_track(0 * estimates, references, SONG_RATE)
     assert np.isnan(nothing.sdr).all()
     assert not nothing.frames.any()
+
+
+@pytest.mark.adapters
+def test_the_sdr_of_a_song_without_filters_is_musevals():
+    references = torch.stack([song(4, seed=1), song(4, seed=2)])
+    references[1, :, SONG_RATE : 2 * SONG_RATE] = 0
+    mixture = references.sum(dim=0).expand_as(references)
+    found = track_sdr(mixture, references, SONG_RATE)
+    assert found.tolist() == pytest.approx(score_track(mixture, references, SONG_RATE).sdr.tolist(), abs=1e-3)
+    assert track_sdr(mixture, 0 * references, SONG_RATE).isnan().all()

@@ -162,8 +162,8 @@ def test_the_published_vocabulary_reaches_every_leaf(miniatures, reader):
     assert all(claims[leaf] == 1 for leaf in hierarchy.leaves)
 
 
-@pytest.mark.parametrize("name", ["musdb18hq", "moisesdb", "medleydb_v1", "folder"])
-def test_only_slakh_has_tables_of_splits(miniatures, name):
+@pytest.mark.parametrize("name", ["musdb18hq", "medleydb_v1", "folder"])
+def test_other_data_sets_have_no_tables_of_splits(miniatures, name):
     reader, _ = MINIATURES[name]
     assert message_of(read, miniatures / name, "split2") == (
         f"splits of {reader.NAME}: expected none: it has no tables of splits, got 'split2'"
@@ -390,6 +390,39 @@ def test_track_types_that_moisesdb_does_not_list_are_named_once_and_count_as_the
     ]
     claims = [Hierarchy.load("moisesdb").claim(stem.attributes) for stem in song.stems]
     assert claims == ["cymbals", "drums", "drums", "wind"]
+
+
+def write_moisesdb(root, artists):
+    """A song of one stem per artist; None: nobody says whose it is."""
+    for number, artist in enumerate(artists):
+        song = root / f"{number:08d}-0000-4000-8000-000000000000"
+        write_audio(song / "drums" / "kit.wav", SOUND)
+        tracks = [{"id": "kit", "extension": "wav", "trackType": "full acoustic drumkit"}]
+        content = {"artist": artist, "stems": [{"stemName": "drums", "tracks": tracks}]}
+        (song / "data.json").write_text(json.dumps(content))
+    return root
+
+
+def test_moisesdbs_songs_are_dealt_by_artist_so_that_nobody_is_heard_on_both_sides(tmp_path):
+    artists = [f"Artist {number // 3}" for number in range(90)]  # three songs each
+    place = write_moisesdb(tmp_path, [name.upper() if n % 3 else f" {name}" for n, name in enumerate(artists)])
+    songs = read(place, "artists")
+    splits = {song.id: song.split for song in songs}
+    assert [song.split for song in songs] == sorted(splits.values(), key=moisesdb.SPLITS.index)
+    assert all(len({splits[f"{3 * artist + n:08d}-0000-4000-8000-000000000000"] for n in range(3)}) == 1
+               for artist in range(30))  # fmt: skip
+    assert {song.split for song in read(place)} == {None}
+    assert message_of(read, place, "folds") == "splits of moisesdb: expected one of artists, got 'folds'"
+
+
+def test_moisesdbs_shares_are_about_those_that_are_said():
+    dealt = Counter(moisesdb.split_of(f"Artist {number}") for number in range(5000))
+    assert [dealt[split] / 5000 for split in moisesdb.SPLITS] == pytest.approx([0.7, 0.1, 0.2], abs=0.03)
+
+
+def test_a_song_of_moisesdb_without_an_artist_stands_for_itself(tmp_path):
+    songs = read(write_moisesdb(tmp_path, [None] * 40), "artists")
+    assert {song.split for song in songs} == set(moisesdb.SPLITS)
 
 
 def test_the_songs_of_moisesdb_are_found_with_and_without_their_outer_folder(miniatures):

@@ -18,6 +18,8 @@ from hiersep.config import SECTIONS
 from hiersep.data.readers import READERS
 from hiersep.evaluation import Evaluation, compare
 from hiersep.evaluation.lines import APART, SCORED, Line, write_lines
+from hiersep.evaluation.song_scores import NETWORK, SongLine
+from hiersep.evaluation.song_tables import summarise_songs
 
 COMMANDS = typer.main.get_command(app).commands
 MAKE_TARGETS = set(re.findall(r"^([a-z][a-z-]*):", text(ROOT / "Makefile"), re.MULTILINE))
@@ -90,6 +92,14 @@ def test_the_evaluation_page_explains_every_key_and_every_column(tmp_path):
     summary = Evaluation("query", ("y",), ("x",), tuple(lines)).summary()
     write_lines(tmp_path / "scores.csv", lines)
     keys = {*columns, SCORED, *APART, *keys_of(summary, {"x", "y"}), *keys_of(compare(tmp_path, tmp_path), {"x", "y"})}
+    assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
+
+
+def test_the_evaluation_page_explains_every_figure_of_whole_songs():
+    page = text(ROOT / "docs" / "evaluation.md")
+    columns = [field.name for field in dataclasses.fields(SongLine)]
+    line = SongLine(**{**dict.fromkeys(columns, 1.0), "track": "t", "level": "y", "node": "x", "row": NETWORK})
+    keys = {*columns, *keys_of(summarise_songs([line]), {"x", "y"})}
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
 
 

@@ -11,7 +11,9 @@ import typer
 from hiersep.cli.command import command
 
 if TYPE_CHECKING:
-    from hiersep.config import EvaluationConfig
+    from collections.abc import Mapping
+
+    from hiersep.config import EvaluationConfig, SongsConfig
 
 Model = Annotated[
     list[str] | None,
@@ -36,6 +38,13 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps. Default: the
 Example = Annotated[
     Path | None, typer.Option(help="Folder for an example clip: audio, a picture, a page to listen to.")
 ]
+Songs = Annotated[
+    bool, typer.Option("--songs", help="Score whole songs, by museval too, in place of clips: hours for a data set.")
+]
+Level = Annotated[
+    list[str] | None, typer.Option(help="With --songs: a level to score. Default: all.", show_default=False)
+]
+NoBssEval = Annotated[bool, typer.Option("--no-bss-eval", help="With --songs: leave museval out.")]
 Compare = Annotated[
     tuple[Path, Path] | None,
     typer.Option(metavar="DIR DIR", help="Compare two evaluations in place of scoring one.", show_default=False),
@@ -61,6 +70,9 @@ def evaluate(
     jobs: Jobs = None,
     device: Device = None,
     example: Example = None,
+    songs: Songs = False,
+    level: Level = None,
+    no_bss_eval: NoBssEval = False,
     compare: Compare = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -74,13 +86,20 @@ def evaluate(
 
         hiersep evaluate exp/1/best.safetensors exp/2/best.safetensors --data data --out exp/both
 
+        hiersep evaluate exp/first/best.safetensors --data musdb18hq --out exp/first --songs --jobs 4
+
         hiersep evaluate --compare exp/first exp/second
     """
     if compare is not None:
         _compare(compare, out, alone=not model and data is None, as_json=as_json)
         return
-    from hiersep.config import EvaluationConfig
+    from hiersep.config import EvaluationConfig, SongsConfig
 
+    if songs:
+        whole = SongsConfig(split=split, splits=splits, levels=level or None, bss_eval=not no_bss_eval)
+        of_clips = {"--clips": clips, "--example": example}
+        _score_whole(model, data, out, whole, of_clips=of_clips, jobs=jobs, device=device, as_json=as_json)
+        return
     settings = EvaluationConfig(
         split=split,
         splits=splits,
@@ -108,22 +127,14 @@ def _score(
     device: str | None,
     as_json: bool,
 ) -> None:
-    """Score, print the table, and say where all lies."""
-    from hiersep.errors import ConfigError
-
-    if not model or data is None or out is None:
-        given = {"CKPT": model, "--data": data, "--out": out}
-        missing = [name for name, value in given.items() if not value]
-        raise ConfigError(
-            f"expected CKPT, --data and --out to score, or --compare DIR DIR; got no {' and no '.join(missing)}"
-        )
+    """Score clips, print the table, and say where all lies."""
+    model, data, out = _given(model, data, out)
     from hiersep.evaluation import table
     from hiersep.report import run_evaluation
     from hiersep.separation import choose_device
 
     device = choose_device(device)
-    if jobs is None:
-        jobs = -1 if device == "cpu" else 1
+    jobs = _jobs(jobs, device)
     results = run_evaluation(model, data, out, settings=settings, example=example, jobs=jobs, device=device)
     if as_json:
         print(json.dumps(results, indent=2))
@@ -132,6 +143,55 @@ def _score(
     print(f"Written: {out / 'results.json'}, {out / 'scores.csv'}, {out / 'clips.json'}")
     if example is not None:
         print(f"Listen: {example / 'report.html'}")
+
+
+def _score_whole(
+    model: list[str] | None,
+    data: Path | None,
+    out: Path | None,
+    settings: SongsConfig,
+    *,
+    of_clips: Mapping[str, Path | None],
+    jobs: int | None,
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """Score whole songs, print the table, and say where all lies."""
+    from hiersep.errors import ConfigError
+
+    for name, value in of_clips.items():
+        if value is not None:
+            raise ConfigError(f"{name}: expected none with --songs, which scores whole songs and no clips; got {value}")
+    model, data, out = _given(model, data, out)
+    from hiersep.evaluation import score_songs, song_table
+    from hiersep.separation import choose_device
+
+    device = choose_device(device)
+    results = score_songs(model, data, settings, out=out, jobs=_jobs(jobs, device), device=device)
+    if as_json:
+        print(json.dumps(results, indent=2))
+        return
+    print(song_table(results))
+    print(f"Written: {out / 'songs.json'}, {out / 'songs'}")
+
+
+def _given(model: list[str] | None, data: Path | None, out: Path | None) -> tuple[list[str], Path, Path]:
+    """Refuse to score without a checkpoint, data or a folder."""
+    from hiersep.errors import ConfigError
+
+    if not model or data is None or out is None:
+        given = {"CKPT": model, "--data": data, "--out": out}
+        missing = [name for name, value in given.items() if not value]
+        raise ConfigError(
+            f"expected CKPT, --data and --out to score, or --compare DIR DIR; got no {' and no '.join(missing)}"
+        )
+    return model, data, out
+
+
+def _jobs(jobs: int | None, device: str) -> int:
+    if jobs is None:
+        return -1 if device == "cpu" else 1
+    return jobs
 
 
 def _compare(folders: tuple[Path, Path], out: Path | None, *, alone: bool, as_json: bool) -> None:

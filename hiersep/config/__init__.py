@@ -1,7 +1,7 @@
 """Experiments as typed dataclasses, read from strict YAML.
 
 A file has one mapping per section (``render``, ``data``, ``separator``, ``spectrum``, ``network``,
-``query``, ``training``, ``evaluation``);
+``query``, ``training``, ``evaluation``, ``songs``);
 ``base:`` names another file, relative to this one, of which only the differences are written here. Command-line
 overrides are dotted: ``--training.learning_rate 1.0e-3``. Every default stands here and nowhere else; an unknown
 key, a wrong type and a value out of range are errors that name the place.
@@ -14,6 +14,7 @@ from hiersep.config.sections import (
     EvaluationConfig,
     RenderConfig,
     Section,
+    SongsConfig,
     SpectrumConfig,
 )
 from hiersep.config.training import StageConfig, TrainingConfig
@@ -29,6 +30,7 @@ __all__ = [
     "RenderConfig",
     "Section",
     "SeparatorConfig",
+    "SongsConfig",
     "SpectrumConfig",
     "StageConfig",
     "TrainingConfig",

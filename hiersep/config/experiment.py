@@ -14,6 +14,7 @@ from hiersep.config.sections import (
     EvaluationConfig,
     RenderConfig,
     Section,
+    SongsConfig,
     SpectrumConfig,
 )
 from hiersep.config.training import TrainingConfig
@@ -40,6 +41,7 @@ class ExperimentConfig:
     query: QueryConfig = field(default_factory=QueryConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    songs: SongsConfig = field(default_factory=SongsConfig)
 
     def __post_init__(self) -> None:
         expect(
@@ -117,6 +119,7 @@ SECTIONS: dict[str, type[Section]] = {
     "query": QueryConfig,
     "training": TrainingConfig,
     "evaluation": EvaluationConfig,
+    "songs": SongsConfig,
 }
 
 

@@ -118,6 +118,13 @@ class DataConfig(Section):
         for name in ("num_train", "num_validation"):
             expect(getattr(self, name) > 0, f"data.{name}", "a positive number of mixtures", getattr(self, name))
 
+    @property
+    def sets(self) -> dict[str, str | None]:
+        """The data sets: the folder of each, and its table of splits."""
+        folders = [self.folder] if isinstance(self.folder, str) else self.folder
+        tables = self.splits if isinstance(self.splits, list) else [self.splits] * len(folders)
+        return dict(zip(folders, tables, strict=True))
+
 
 @dataclass(frozen=True)
 class SpectrumConfig(Section):
@@ -181,3 +188,20 @@ class EvaluationConfig(Section):
             )
         expect(self.channels in (1, 2), "evaluation.channels", "1 or 2", self.channels)
         expect(self.seed >= 0, "evaluation.seed", "0 or more", self.seed)
+
+
+@dataclass(frozen=True)
+class SongsConfig(Section):
+    """How whole songs are scored.
+
+    Attributes:
+        split: Where the songs come from.
+        splits: A published table of splits that the data set's reader knows; null takes the folders as they are.
+        levels: Names of the levels that are scored, each by itself; null: all that the network estimates a node of.
+        bss_eval: Score by museval too, which takes minutes for a song of four nodes, and far more for many.
+    """
+
+    split: str = "test"
+    splits: str | None = None
+    levels: list[str] | None = None
+    bss_eval: bool = True

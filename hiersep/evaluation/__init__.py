@@ -10,12 +10,15 @@ so are both remainders, its parent in the hierarchy minus the node, and the mixt
 
 *Files.* `clips`: which clips. `items`: their audio. `static`: the filter. `scoring`: a batch. `lines`: what is kept of
 a clip and a node. `run`: all of them, in parallel. `summary`: figures. `tables`: Markdown. `results`: the folder.
-`comparison`: one network against another.
+`comparison`: one network against another. `songs`, `song_scores`, `song_tables`: whole songs, as MUSDB18's results are
+given. `workers`: processes.
 """
 
 from hiersep.evaluation.comparison import compare
 from hiersep.evaluation.lines import ROWS, Line
 from hiersep.evaluation.results import evaluate, read_results
+from hiersep.evaluation.song_tables import song_table
+from hiersep.evaluation.songs import score_songs
 from hiersep.evaluation.summary import Evaluation
 from hiersep.evaluation.tables import HEADINGS, comparison_table, notes, table, table_rows
 
@@ -29,6 +32,8 @@ __all__ = [
     "evaluate",
     "notes",
     "read_results",
+    "score_songs",
+    "song_table",
     "table",
     "table_rows",
 ]

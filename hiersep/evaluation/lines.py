@@ -1,4 +1,7 @@
-"""What is kept of one clip and one node: a line of ``scores.csv``, in which all tables and comparisons begin."""
+"""What is kept of one clip and one node: a line of ``scores.csv``, in which all tables and comparisons begin.
+
+A file of lines is CSV with a column per field of their dataclass, so other kinds of lines can be kept as well.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import csv
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hiersep.errors import DataError
 from hiersep.files import atomic_path
@@ -73,38 +76,50 @@ class Line:
     sum_error: float
 
 
-_FIELDS = [field.name for field in dataclasses.fields(Line)]
-_WHOLE = ("clip", "identical")
-_TEXTS = ("track", "target", "query", "level", "node", "status")
+_EXACT = ("start_s",)  # which tells one clip from another
 
 
-def write_lines(path: Path, lines: Iterable[Line]) -> None:
-    """Write lines as CSV, numbers with six digits; what does not exist is left empty."""
+def write_lines(path: Path, lines: Iterable[Any], kind: type[Any] = Line) -> None:
+    """Write lines as CSV, numbers with six digits; what does not exist is left empty.
+
+    Args:
+        path: The file.
+        lines: All of `kind`.
+        kind: A dataclass of texts, whole numbers and numbers.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(_FIELDS)
+        writer.writerow(names)
         for line in lines:
-            writer.writerow([_cell(name, getattr(line, name)) for name in _FIELDS])
+            writer.writerow([_cell(name, getattr(line, name)) for name in names])
 
 
 def _cell(name: str, value: str | float) -> str:
-    if isinstance(value, float) and name != "start_s":  # which tells one clip from another
+    if isinstance(value, float) and name not in _EXACT:
         return "" if math.isnan(value) else f"{value:.6g}"
     return str(value)
 
 
-def read_lines(path: Path) -> list[Line]:
+def read_lines(path: Path, kind: type[Any] = Line) -> list[Any]:
     """Read the lines that `write_lines` wrote.
+
+    Args:
+        path: The file.
+        kind: Their dataclass.
 
     Raises:
         DataError: If there is no such file, or it is another.
     """
+    types = {field.name: str(field.type) for field in dataclasses.fields(kind)}
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
-        if not rows or rows[0] != _FIELDS:
+        if not rows or rows[0] != list(types):
             raise ValueError("its columns are others")
-        return [Line(**dict(zip(_FIELDS, map(_value, _FIELDS, row), strict=True))) for row in rows[1:]]  # type: ignore[arg-type]
+        return [
+            kind(**{name: _value(types[name], cell) for name, cell in zip(types, row, strict=True)}) for row in rows[1:]
+        ]
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; name the folder of an evaluation (hiersep evaluate --out)") from error
     except (ValueError, csv.Error) as error:
@@ -113,7 +128,7 @@ def read_lines(path: Path) -> list[Line]:
         ) from error
 
 
-def _value(name: str, cell: str) -> str | float:
-    if name in _TEXTS:
+def _value(kind: str, cell: str) -> str | float:
+    if kind == "str":
         return cell
-    return int(cell) if name in _WHOLE else float(cell or "nan")
+    return int(cell) if kind == "int" else float(cell or "nan")

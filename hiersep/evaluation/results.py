@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hiersep.config import EvaluationConfig
+    from hiersep.config.sections import Section
     from hiersep.evaluation.run import Plan
     from hiersep.evaluation.summary import Evaluation
     from hiersep.models.separator import Separator
@@ -81,15 +82,17 @@ def evaluate(
         started = time.monotonic()
         evaluation = score_all(plan, out / PARTS_NAME, jobs=jobs)
         write_lines(out / SCORES_NAME, evaluation.lines)
-        before = {**evaluation.summary(), **_origin(plan, model, started)}
+        place = plan.clips.catalog.folder
+        about = origin(model, place, plan.settings, device=plan.device, key=plan.key, started=started)
+        before = {**evaluation.summary(), "format": FORMAT, **about}
     _write(out, plan, evaluation, before)
     return evaluation
 
 
-def read_results(out: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """Read the ``results.json`` of a folder; None where there is none that is whole."""
+def read_results(out: str | os.PathLike[str], name: str = RESULTS_NAME) -> dict[str, Any] | None:
+    """Read the ``results.json`` of a folder, or a file of another name; None where there is none that is whole."""
     try:
-        results = json.loads((Path(out) / RESULTS_NAME).read_text(encoding="utf-8"))
+        results = json.loads((Path(out) / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return results if isinstance(results, dict) else None
@@ -103,21 +106,29 @@ def _called(model: object) -> str:
     return str(model) if isinstance(model, str | os.PathLike) else str(name)
 
 
-def _origin(plan: Plan, model: object, started: float) -> dict[str, Any]:
-    """Say where the figures come from."""
-    gpus = [torch.cuda.get_device_name(plan.device)] if plan.device.startswith("cuda") else []
+def origin(model: object, data: Path, settings: Section, *, device: str, key: str, started: float) -> dict[str, Any]:
+    """Say where the figures of a file come from.
+
+    Args:
+        model: The network, or what names it.
+        data: Folder of the data set.
+        settings: What was scored.
+        device: Where the network ran.
+        key: Digest of all that the figures depend on.
+        started: When, by the clock `time.monotonic`.
+    """
+    gpus = [torch.cuda.get_device_name(device)] if device.startswith("cuda") else []
     return {
-        "format": FORMAT,
         "model": _called(model),
-        "data": str(plan.clips.catalog.folder),
-        "settings": plan.settings.to_dict(),
+        "data": str(data),
+        "settings": settings.to_dict(),
         "seconds": round(time.monotonic() - started, 3),
         "machine": machine(gpus),
-        "device": plan.device,
+        "device": device,
         "torch": torch.__version__,
         "commit": git_commit(Path(__file__).parent),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "key": plan.key,
+        "key": key,
     }
 
 

@@ -12,7 +12,6 @@ import functools
 import shutil
 import uuid
 import warnings
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,8 @@ from tqdm import tqdm
 from hiersep import __version__
 from hiersep.config import EvaluationConfig
 from hiersep.data.catalog import open_dataset
-from hiersep.data.parallel import one_thread, without_interrupts
-from hiersep.errors import DataError, HiersepWarning
+from hiersep.data.parallel import one_thread
+from hiersep.errors import HiersepWarning
 from hiersep.evaluation.clips import choose_clips, read_clips, write_clips
 from hiersep.evaluation.items import ClipSet
 from hiersep.evaluation.lines import read_lines, write_lines
@@ -31,6 +30,7 @@ from hiersep.evaluation.passing import pass_on, refuse_to_pass
 from hiersep.evaluation.scoring import score_clips
 from hiersep.evaluation.static import fit_static
 from hiersep.evaluation.summary import Evaluation
+from hiersep.evaluation.workers import in_workers
 from hiersep.files import atomic_path, fingerprint, lock_folder, write_text
 from hiersep.models.loading import load_separator
 from hiersep.separation import choose_device
@@ -205,24 +205,10 @@ class _Work:
 
 def _in_parallel(plan: Plan, folder: Path, pending: Sequence[int], jobs: int) -> Iterator[int]:
     """Let workers score chunks, wherever joblib runs them; yield the number of each that is done."""
-    from joblib import Parallel, delayed
-    from joblib.externals.loky import get_reusable_executor
-
-    # Workers that did something lighter before would be ended in the middle, by joblib that takes a network for a leak.
-    get_reusable_executor().shutdown()
     folder = folder.resolve()
     source = pass_on(plan.model, folder)
     work = _Work(folder, source, plan.clips.catalog.folder, plan.settings, plan.device, plan.key)
-    pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    with without_interrupts():
-        finished = pool(delayed(_work_on)(work, number) for number in pending)
-    try:
-        yield from finished
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a process that evaluates was ended from outside, perhaps for want of memory; what was finished is kept: "
-            "run the same command again, with fewer jobs or a smaller batch"
-        ) from error
+    yield from in_workers(functools.partial(_work_on, work), pending, jobs)
 
 
 def _work_on(work: _Work, number: int) -> int:

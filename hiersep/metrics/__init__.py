@@ -10,7 +10,7 @@ separator. `tracks`: whole songs by museval. `tree`: whether the outputs form a 
 
 from hiersep.metrics.batch import NOTHING_TO_SEPARATE_DB, BatchScores, score_batch
 from hiersep.metrics.ratios import SILENT_DB, improvement, is_silent, relative_level_db, rms_db, si_sdr, snr
-from hiersep.metrics.tracks import TrackScores, score_track
+from hiersep.metrics.tracks import TrackScores, score_track, track_sdr
 from hiersep.metrics.tree import Kinship, TreeScores, exceedance, score_tree, sum_error_db
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "si_sdr",
     "snr",
     "sum_error_db",
+    "track_sdr",
 ]

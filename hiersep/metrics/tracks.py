@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
+
+from hiersep.metrics.ratios import ratio_db
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import torch
 
 
 class TrackScores(NamedTuple):
@@ -70,3 +72,32 @@ def score_track(estimates: torch.Tensor, references: torch.Tensor, sample_rate: 
             scores[:, sounding] = np.median(counted, axis=2)
     sdr, isr, sir, sar = scores
     return TrackScores(sdr, isr, sir, sar, frames)
+
+
+def track_sdr(estimates: torch.Tensor, references: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    """Give the SDR of `score_track` alone, which needs none of its filters, and so next to no time.
+
+    In a frame it is the plain signal-to-noise ratio over all channels, the mean left in. A frame in which a reference
+    is silent counts for no node.
+
+    Args:
+        estimates: Estimated waveforms.
+        references: True waveforms.
+        sample_rate: In Hz.
+
+    Returns:
+        dB, the median over frames; NaN where there is no frame.
+
+    Shape:
+        estimates, references: (node, channel, time); output: (node,).
+    """
+    frames = references.shape[-1] // sample_rate
+    energies = []
+    for signals in (references, references - estimates):
+        framed = signals[..., : frames * sample_rate].reshape(*signals.shape[:2], frames, sample_rate)
+        energies.append(framed.square().sum(dim=(1, 3)))  # (node, frame)
+    counted = (energies[0] > 0).all(dim=0)
+    ratios = ratio_db(energies[0][:, counted], energies[1][:, counted])
+    if not ratios.shape[1]:
+        return ratios.new_full((len(references),), torch.nan)
+    return ratios.quantile(0.5, dim=1)
