@@ -8,6 +8,9 @@ own_option() {
     [ "$1" = --overwrite ] && overwrite=--overwrite taken=1
 }
 source "$here/../stages.sh"
+if [ -n "$smoke" ]; then
+    args=(--profile "$recipes/smoke.yml" ${args[@]+"${args[@]}"})
+fi
 
 for kind in ${smoke:+"${miniatures[@]}"}; do
     run 0 "Render a miniature of $kind" python "$recipes/miniature.py" "$kind" "exp/smoke/$kind"
