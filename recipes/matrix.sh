@@ -9,7 +9,7 @@
 # A profile NAME is conf/NAME.yml; networks of that size alone lie in conf/NAME/. What is called *_peer is another's
 # network, which the recipe's peer.py trains and scores.
 # Afterwards profile and exp_root are set too, and experiment has been checked.
-seeds=588 share=1/1 profile= exp_root= overwrite=
+seeds=588 share=1/1 profile= exp_root=
 own_option() {
     taken=2
     case $1 in
@@ -18,8 +18,7 @@ own_option() {
         --share) share=$2 ;;
         --exp_root) exp_root=$2 ;;
         --profile) profile=$2 args+=(--profile "$here/conf/$2.yml") confs=("$here/conf/$2" "${confs[@]}") ;;
-        --overwrite) overwrite=--overwrite taken=1 ;;
-        *) return 1 ;;
+        *) training_option "$@" ;;
     esac
 }
 source "$here/../stages.sh"

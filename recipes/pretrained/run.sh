@@ -6,6 +6,7 @@
 #   stages   0 gather and render the songs, 1 train, 2 evaluate on both test sets, 3 ship
 #   --conf   the experiment; default conf/guitar-path.yml beside this script
 #   --card   what stage 3 ships beside; default hiersep/models/pretrained/NAME.md, after conf's NAME
+#   --overwrite  train anew where DIR holds a training of other settings, which is lost
 #   --smoke  conf/smoke.yml: all stages at a size that shows only that they run
 #
 # Every setting stands in the experiment's YAML; --section.key VALUE changes one of its training. What is complete is not
@@ -17,7 +18,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 conf=$here/conf/guitar-path.yml card= stage=0 stop_stage=3
 songs=(composed played played_test) tests=(composed played_test) midi=data/pretrained/midi
 own_option() {
-    [ "$1" = --card ] && card=$2 taken=2
+    if [ "$1" = --card ]; then card=$2 taken=2; else training_option "$@"; fi
 }
 source "$here/../stages.sh"
 card=${card:-$here/../../hiersep/models/pretrained/$(basename "$conf" .yml).md}
@@ -31,7 +32,7 @@ fi
 for set in "${songs[@]}"; do
     run 0 "Render $set" python "$recipes/prepare.py" "$here/conf/$set.yml"
 done
-run 1 "Train" hiersep train "$conf" --exp-dir "$exp_dir" ${args[@]+"${args[@]}"}
+run 1 "Train" hiersep train "$conf" --exp-dir "$exp_dir" $overwrite ${args[@]+"${args[@]}"}
 half=$exp_dir/half.safetensors
 run 2 "Round to half precision" python "$here/half.py" "$exp_dir" "$half"
 for set in "${tests[@]}"; do

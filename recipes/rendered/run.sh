@@ -17,7 +17,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-conf=$here/conf/full.yml stage=0 stop_stage=3 overwrite= experiment=
+conf=$here/conf/full.yml stage=0 stop_stage=3 experiment=
 confs=("$here/conf" "$here/../slakh/conf")
 source "$here/../matrix.sh"
 
@@ -31,7 +31,4 @@ if [ -n "$experiment" ]; then
     exit
 fi
 run 0 "Render songs" python "$recipes/prepare.py" "$conf" ${args[@]+"${args[@]}"}
-run 1 "Train" hiersep train "$conf" --exp-dir "$exp_dir" $overwrite ${args[@]+"${args[@]}"}
-trained=("$exp_dir/conf.yml" "$exp_dir/best.safetensors")
-run 2 "Separate a held-out song" python "$recipes/separate.py" "${trained[@]}" "$exp_dir/song"
-run 3 "Evaluate on held-out songs" python "$recipes/evaluate.py" "${trained[@]}" "$exp_dir"
+one_network
