@@ -27,6 +27,10 @@ Data = Annotated[Path | None, typer.Option(help="Data set with the splits train 
 Out = Annotated[Path | None, typer.Option(help="Folder for the results.", show_default=False)]
 Splits = Annotated[str | None, typer.Option(metavar="NAME", help="A table of splits that the data set publishes.")]
 Clips = Annotated[Path | None, typer.Option(metavar="FILE", help="Score the clips.json of another evaluation.")]
+Salient = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NODE", help="One of these sounds in every clip. Default: of what is scored the finest."),
+]
 StaticData = Annotated[Path | None, typer.Option(help="Data set for the static row. Default: the one that is scored.")]
 Seconds = Annotated[float, typer.Option(min=0.1, max=600, help="Length of a clip in seconds.")]
 QuerySeconds = Annotated[
@@ -60,6 +64,7 @@ def evaluate(
     splits: Splits = None,
     num: Annotated[int, typer.Option(min=1, help="Clips to score, at most.")] = 3000,
     clips: Clips = None,
+    salient: Salient = None,
     static_clips: Annotated[int, typer.Option(min=1, help="Training clips for the static row.")] = 200,
     static_data: StaticData = None,
     duration: Seconds = 10.0,
@@ -104,6 +109,7 @@ def evaluate(
         split=split,
         splits=splits,
         clips=None if clips is None else str(clips),
+        salient=salient or None,
         num_test=num,
         num_static=static_clips,
         static_data=None if static_data is None else str(static_data),
