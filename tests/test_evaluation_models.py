@@ -107,9 +107,9 @@ def test_networks_of_several_branches_are_a_tree(files):
 @pytest.mark.parametrize("several", [False, True])
 def test_the_command_takes_one_checkpoint_or_several(several, files, rendered, tmp_path):
     models = list(map(str, files if several else files[:1]))
-    words = [*models, "--data", rendered, "--out", tmp_path, *"--num 1 --static-clips 1 --duration 1 --jobs 1".split()]
-    words += ["--salient", PATH[-1]]
-    result = CliRunner().invoke(app, ["evaluate", *map(str, words), "--device", "cpu", "--json"])
+    words = f"--data {rendered} --out {tmp_path} --num 1 --static-clips 1 --duration 1 --jobs 1 --device cpu".split()
+    words += ["--salient", PATH[-1], "--json"]
+    result = CliRunner().invoke(app, ["evaluate", *models, *words])
     assert result.exit_code == 0, result.output
     results = read_results(tmp_path)
     assert tuple(results["nodes"]) == (PATH if several else PATH[:1])
