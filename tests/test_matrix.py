@@ -212,3 +212,9 @@ def test_the_paper_on_slakhs_layout_goes_through_all_stages_once(tmp_path):
     again = run(script, tmp_path, "--smoke")
     assert again.returncode == 0, again.stderr
     assert times(tmp_path) == before
+
+    # The same seed gives the same network, and so the same scores, to the last digit.
+    anew = run(script, tmp_path, "--smoke", "--experiment", "sss_multi", "--exp_root", "exp/anew", "--stop_stage", "2")
+    assert anew.returncode == 0, anew.stderr
+    one, two = ((folder / "sss_multi-588" / "scores.csv").read_bytes() for folder in (root, tmp_path / "exp" / "anew"))
+    assert one == two
