@@ -247,7 +247,8 @@ def test_blocks_run(block, readers, monkeypatch):
 def test_few_blocks_are_not_run_and_each_says_why():
     listed = "\n".join(f"{block.place}: {block.reason}" for block in NOT_RUN)
     print(listed)
-    assert len(NOT_RUN) <= 20, listed
+    elsewhere = [block for block in NOT_RUN if (ROOT / "recipes") not in block.page.parents]
+    assert len(elsewhere) <= 16, listed  # what recipes do takes minutes at least, and is run small by their tests
 
 
 def test_there_are_blocks_on_pages_and_none_escapes():

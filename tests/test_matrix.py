@@ -38,7 +38,9 @@ def test_the_networks_differ_in_what_is_compared_and_in_nothing_else(kind):
     assert none == replace(multi, network=replace(multi.network, constraint="none"))
     for number, single in enumerate(singles, 1):
         if kind == "sss":
-            assert single == replace(none, data=replace(none.data, target=[PATH[-number]]))
+            same = {"salient": ["clean_guitars"]}  # the clips of all levels
+            assert single.data == replace(none.data, target=[PATH[-number]], **same)
+            assert replace(single, data=none.data) == replace(none, evaluation=replace(none.evaluation, **same))
         else:
             level = ["class", "family", "group"][number - 1]
             assert single == replace(none, separator=replace(none.separator, levels=[level]))

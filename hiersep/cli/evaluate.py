@@ -89,22 +89,18 @@ def evaluate(
 
         hiersep evaluate exp/first/best.safetensors --data data --out exp/first
 
-        hiersep evaluate exp/1/best.safetensors exp/2/best.safetensors --data data --out exp/both
-
         hiersep evaluate exp/first/best.safetensors --data musdb18hq --out exp/first --songs --jobs 4
 
         hiersep evaluate --compare exp/first exp/second
     """
     if compare is not None:
-        _compare(compare, out, alone=not model and data is None, as_json=as_json)
-        return
+        return _compare(compare, out, alone=not model and data is None, as_json=as_json)
     from hiersep.config import EvaluationConfig, SongsConfig
 
     if songs:
         whole = SongsConfig(split=split, splits=splits, levels=level or None, bss_eval=not no_bss_eval)
         of_clips = {"--clips": clips, "--example": example}
-        _score_whole(model, data, out, whole, of_clips=of_clips, jobs=jobs, device=device, as_json=as_json)
-        return
+        return _score_whole(model, data, out, whole, of_clips=of_clips, jobs=jobs, device=device, as_json=as_json)
     settings = EvaluationConfig(
         split=split,
         splits=splits,
