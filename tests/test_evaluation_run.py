@@ -69,6 +69,13 @@ def test_the_folder_holds_clips_scores_figures_a_table_and_pictures_and_nothing_
     assert "network" in (done / "results.md").read_text(encoding="utf-8")
 
 
+def test_two_jobs_give_the_same_where_the_settings_name_what_sounds(model, rendered, tmp_path):
+    settings = dataclasses.replace(SETTINGS, salient=[PATH[0]])
+    for jobs in (1, 2):
+        evaluate(model, rendered, settings, out=tmp_path / str(jobs), jobs=jobs, device="cpu")
+    assert texts(tmp_path / "1") == texts(tmp_path / "2")
+
+
 def test_evaluating_twice_gives_the_same(model, rendered, done, tmp_path):
     evaluate(model, rendered, SETTINGS, out=tmp_path, device="cpu")
     assert texts(tmp_path) == texts(done)

@@ -12,7 +12,7 @@ import functools
 import shutil
 import uuid
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -198,7 +198,7 @@ class _Work:
     folder: Path
     source: Source
     data: Path
-    settings: EvaluationConfig
+    settings: EvaluationConfig = field(hash=False)  # it may hold lists
     device: str
     key: str
 

@@ -11,7 +11,7 @@ import shutil
 import time
 import uuid
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,13 +186,27 @@ def _in_parallel(plan: SongPlan, folder: Path, pending: Sequence[int], jobs: int
     folder = folder.resolve()
     make_folder(folder / _MODEL)
     source = pass_on(plan.model, folder / _MODEL)
-    work = functools.partial(_work_on, folder, source, plan.catalog.folder, plan.settings, plan.device)
-    yield from in_workers(work, pending, jobs)
+    work = _Work(source, plan.catalog.folder, plan.settings, plan.device)
+    yield from in_workers(functools.partial(_work_on, folder, work), pending, jobs)
 
 
-def _work_on(folder: Path, source: Source, data: Path, settings: SongsConfig, device: str, song: int) -> None:
-    """Score a song in a worker, which reads all from the disk; what is wrong with the data was told of before."""
+@dataclass(frozen=True)
+class _Work:
+    """Where a worker finds all that it needs."""
+
+    source: Source
+    data: Path
+    settings: SongsConfig = field(hash=False)  # it may hold lists
+    device: str
+
+
+def _work_on(folder: Path, work: _Work, song: int) -> None:
+    _score_one(_read_work(work), folder, song)
+
+
+@functools.lru_cache(maxsize=1)
+def _read_work(work: _Work) -> SongPlan:
+    """Open in a worker, once for all of its songs, what it reads; what is wrong with the data was told of before."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HiersepWarning)
-        plan = _make_plan(source.load(), data, settings, device)
-    _score_one(plan, folder, song)
+        return _make_plan(work.source.load(), work.data, work.settings, work.device)
