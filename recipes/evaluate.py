@@ -8,7 +8,6 @@ Usage: python recipes/evaluate.py CONF.yml CHECKPOINT OUT [--section.key VALUE .
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 from hiersep.cli.command import run_script
 from hiersep.config import load_experiment
@@ -19,7 +18,7 @@ from hiersep.report import run_evaluation
 def main(conf: str, checkpoint: str, out: str, *overrides: str) -> None:
     config = load_experiment(conf, overrides)
     for data, splits in config.data.sets.items():
-        folder = Path(out) if len(config.data.sets) == 1 else Path(out, Path(data).name)
+        folder = config.data.result_folder(out, data)
         settings = dataclasses.replace(config.evaluation, splits=config.evaluation.splits or splits)
         results = run_evaluation(checkpoint, data, folder, settings=settings, example=folder, jobs=-1)
         print(table(results))

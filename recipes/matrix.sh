@@ -2,14 +2,14 @@
 # stages.sh, which it reads:
 #
 #   confs=("$here/conf")   # the folders of configurations; where a name stands in several, the first holds
-#   experiment=all         # the default
+#   every=all few="NAME ..."  # optional: what runs where --experiment is not given, and with --smoke
 #   source "$here/../matrix.sh"
 #   run_matrix             # stages 1 and 2 of every run that is chosen
 #
 # A profile NAME is conf/NAME.yml; networks of that size alone lie in conf/NAME/. What is called *_peer is another's
 # network, which the recipe's peer.py trains and scores.
-# Afterwards profile and exp_root are set too, and experiment has been checked.
-seeds=588 share=1/1 profile= exp_root=
+# Afterwards profile and exp_root are set too, and configurations holds the files of the experiment, if there is one.
+experiment= seeds=588 share=1/1 profile= exp_root=
 own_option() {
     taken=2
     case $1 in
@@ -22,6 +22,9 @@ own_option() {
     esac
 }
 source "$here/../stages.sh"
+
+experiment=${experiment:-${smoke:+${few-}}}
+experiment=${experiment:-${every-}}
 
 chosen() {  # the configurations of the experiment, a path a line
     local patterns conf folder pattern seen=" "
@@ -45,10 +48,20 @@ chosen() {  # the configurations of the experiment, a path a line
     set +f
 }
 
+configurations=()
+if [ -n "$experiment" ]; then
+    mapfile -t configurations < <(chosen)
+    if [ ${#configurations[@]} -eq 0 ]; then
+        printf 'hiersep: error: --experiment %s: expected 1, 2, 3, all, or names of configurations in %s\n' \
+            "$experiment" "${confs[*]}" >&2
+        exit 2
+    fi
+fi
+
 run_matrix() {
     local number=0 seed conf dir words
     for seed in ${seeds//,/ }; do
-        while read -r -u 3 conf; do
+        for conf in "${configurations[@]}"; do
             number=$((number + 1))
             [ $(((number - ${share%/*}) % ${share#*/})) -eq 0 ] || continue
             dir=$exp_root/$(basename "$conf" .yml)-$seed
@@ -60,12 +73,6 @@ run_matrix() {
                     run 2 "Evaluate" python "$recipes/evaluate.py" "$dir/conf.yml" "$dir/best.safetensors" "$dir"
                     ;;
             esac
-        done 3< <(chosen)
+        done
     done
 }
-
-if [ -n "$experiment" ] && [ -z "$(chosen)" ]; then
-    printf 'hiersep: error: --experiment %s: expected 1, 2, 3, all, or names of configurations in %s\n' \
-        "$experiment" "${confs[*]}" >&2
-    exit 2
-fi

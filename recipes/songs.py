@@ -6,7 +6,6 @@ Usage: python recipes/songs.py CONF.yml CHECKPOINT OUT [--section.key VALUE ...]
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 from hiersep.cli.command import run_script
 from hiersep.config import load_experiment
@@ -17,7 +16,7 @@ def main(conf: str, checkpoint: str, out: str, *overrides: str) -> None:
     from hiersep.evaluation import score_songs, song_table
 
     for data, splits in config.data.sets.items():
-        folder = Path(out) if len(config.data.sets) == 1 else Path(out, Path(data).name)
+        folder = config.data.result_folder(out, data)
         settings = dataclasses.replace(config.songs, splits=config.songs.splits or splits)
         print(song_table(score_songs(checkpoint, data, settings, out=folder, jobs=-1)))
         print(f"Scores: {folder / 'songs.json'}, song by song {folder / 'songs'}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hiersep.typed import build, expect
@@ -124,6 +125,10 @@ class DataConfig(Section):
         folders = [self.folder] if isinstance(self.folder, str) else self.folder
         tables = self.splits if isinstance(self.splits, list) else [self.splits] * len(folders)
         return dict(zip(folders, tables, strict=True))
+
+    def result_folder(self, out: str, data: str) -> Path:
+        """Where results of one of the data sets go: to `out`, or where there are several, to a folder of its name."""
+        return Path(out) if len(self.sets) == 1 else Path(out, Path(data).name)
 
 
 @dataclass(frozen=True)

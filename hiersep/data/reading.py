@@ -108,6 +108,20 @@ def read_block(catalog: Catalog, track: int, start_s: float, length: int, channe
     return block
 
 
+def read_song(catalog: Catalog, track: int) -> Samples:
+    """Read all of all stems of a track, with the channels that they have, at most two.
+
+    Args:
+        catalog: The data set.
+        track: Index of the track.
+
+    Shape:
+        output: (stem, channel, time).
+    """
+    channels = min(2, max(measured.channels for measured in catalog.measurements[track]))
+    return read_block(catalog, track, 0.0, round(catalog.duration(track) * catalog.sample_rate), channels)
+
+
 def _read_store(
     catalog: Catalog, track: int, start_s: float, length: int, channels: int, stem: int | None = None
 ) -> Samples | None:

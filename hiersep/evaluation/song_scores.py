@@ -15,14 +15,12 @@ import numpy as np
 import torch
 
 from hiersep.data.labels import Labels
-from hiersep.data.reading import read_block
+from hiersep.data.reading import read_song
 from hiersep.metrics import is_silent, score_track, si_sdr, snr, track_sdr
 from hiersep.separation import Passage
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
-
-    import numpy.typing as npt
 
     from hiersep.data.catalog import Catalog
     from hiersep.models.separator import Separator
@@ -104,7 +102,7 @@ def score_song(
     wanted = tuple(node for node in model.nodes if any(node in level.nodes for level in parts))
     if not wanted:
         return []
-    stems = _read_song(catalog, track)  # (stem, channel, time)
+    stems = read_song(catalog, track)  # (stem, channel, time)
     mixture = stems.sum(axis=0)
     passage = Passage(model, nodes=wanted, device=device)
     with contextlib.redirect_stderr(io.StringIO()):  # the songs have a bar; those of workers would lie across it
@@ -126,13 +124,6 @@ def _levels(model: Separator, levels: Sequence[str], there: Container[str]) -> I
         nodes = tuple(node for node in model.hierarchy.at_level(name) if node in there)
         if any(model.hierarchy.node(node).level == name for node in nodes):
             yield Level(name, nodes)
-
-
-def _read_song(catalog: Catalog, track: int) -> npt.NDArray[np.float32]:
-    """Read all stems of a song, with the channels that it has, at most two; shape (stem, channel, time)."""
-    channels = min(2, max(measured.channels for measured in catalog.measurements[track]))
-    length = round(catalog.duration(track) * catalog.sample_rate)
-    return read_block(catalog, track, 0.0, length, channels)
 
 
 def _score_level(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from pathlib import Path
@@ -28,7 +27,7 @@ from hiersep.training.stages import Stages, held_outputs
 from hiersep.training.state import Interruption, Progress, SaveState, check_state
 from hiersep.training.system import SeparationSystem
 from hiersep.training.tensorboard import Logger, ShowInTensorBoard
-from hiersep.training.trainer import cosine, make_trainer, run_trainer
+from hiersep.training.trainer import make_schedule, make_trainer, run_trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,14 +75,13 @@ def fit(config: ExperimentConfig, exp_dir: Path, *, resumed: bool, claim: Callab
     trainer = make_trainer(settings, callbacks=[*callbacks, save_state], logger=logger, default_root_dir=exp_dir)
     share = Share(trainer.global_rank, trainer.world_size)
     loader = make_loader(training_set, settings.batch_size, settings.num_workers, share)
-    steps = settings.max_epochs * math.ceil(len(loader) / settings.accumulate)
     system = SeparationSystem(
         model=model,
         optimizer=optimizer,
         loss_func=LOSSES[settings.loss],
         train_loader=loader,
         val_loader=make_validation_loader(validation_set, settings.batch_size, share),
-        scheduler=cosine(optimizer, steps) if settings.schedule == "cosine" else None,
+        scheduler=make_schedule(settings, optimizer, len(loader)),
         ema=settings.ema,
         skip_silent=settings.silent_targets == "skip",
     )

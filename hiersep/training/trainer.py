@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,15 @@ def run_trainer(trainer: pl.Trainer, system: pl.LightningModule, state: Path | N
         raise KeyboardInterrupt from None  # Lightning makes Ctrl-C an exit
 
 
-def cosine(optimizer: torch.optim.Optimizer, steps: int) -> dict[str, Any]:
-    """Let the learning rate fall to 0 over all steps; as asteroid's System takes it."""
+def make_schedule(settings: TrainingConfig, optimizer: torch.optim.Optimizer, batches: int) -> dict[str, Any] | None:
+    """Let the learning rate fall to 0 over all steps, as asteroid's System takes it, if the settings say ``cosine``.
+
+    Args:
+        settings: How long.
+        optimizer: Whose rate.
+        batches: Of an epoch.
+    """
+    if settings.schedule != "cosine":
+        return None
+    steps = settings.max_epochs * math.ceil(batches / settings.accumulate)
     return {"scheduler": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps), "interval": "step"}

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +44,7 @@ from hiersep.training.data import make_dataset, make_loader, make_validation_loa
 from hiersep.training.experiment import train
 from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME
 from hiersep.training.state import Interruption, Progress, SaveState, check_state
-from hiersep.training.trainer import cosine, make_trainer, run_trainer
+from hiersep.training.trainer import make_schedule, make_trainer, run_trainer
 from hiersep.typed import expect
 
 if TYPE_CHECKING:
@@ -179,14 +178,13 @@ def fit(
         gradient_clip_val=CLIP_NORM,
     )
     loader = make_loader(training_set, settings.batch_size, settings.num_workers)
-    steps = settings.max_epochs * math.ceil(len(loader) / settings.accumulate)
     system = PeerSystem(
         model=peer,
         optimizer=optimizer,
         loss_func=negative_snr_of_waveforms,
         train_loader=loader,
         val_loader=make_validation_loader(validation_set, settings.batch_size),
-        scheduler=cosine(optimizer, steps) if settings.schedule == "cosine" else None,
+        scheduler=make_schedule(settings, optimizer, len(loader)),
     )
     with interruption.listening():
         run_trainer(trainer, system, state if resumed else None)

@@ -17,12 +17,12 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-conf=$here/conf/full.yml stage=0 stop_stage=3 experiment=
+conf=$here/conf/full.yml stage=0 stop_stage=3
 confs=("$here/conf" "$here/../slakh/conf")
 source "$here/../matrix.sh"
 
 if [ -n "$experiment" ]; then
-    read -r conf < <(chosen)
+    conf=${configurations[0]}
     exp_root=${exp_root:-exp/rendered-${profile:-full}}
     run 0 "Render songs" python "$recipes/prepare.py" "$conf" ${args[@]+"${args[@]}"}
     run 0 "Index" python "$recipes/index.py" "$conf" ${args[@]+"${args[@]}"}

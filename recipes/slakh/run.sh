@@ -18,9 +18,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-conf=$here/conf/sss_multi.yml stage=0 stop_stage=3 experiment=all
+conf=$here/conf/sss_multi.yml stage=0 stop_stage=3 every=all few="sss_multi sss_multi_none"
 confs=("$here/conf")
-case " $* " in *" --smoke "*) experiment="sss_multi sss_multi_none" ;; esac  # --experiment holds over it
 source "$here/../matrix.sh"
 if [ -n "$smoke" ]; then
     profile=smoke args=(--profile "$here/conf/smoke.yml" ${args[@]+"${args[@]}"})

@@ -9,7 +9,6 @@ text put in its place ``<!-- begin EXP_ROOT's name table -->``.
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +17,7 @@ import numpy as np
 from hiersep import strict_yaml
 from hiersep.cli.command import run_script
 from hiersep.errors import DataError
-from hiersep.evaluation import compare
+from hiersep.evaluation import compare, read_results
 from hiersep.evaluation.documents import fill_place, read_origin, say_origin
 from hiersep.evaluation.tables import decibels, markdown, percent
 
@@ -159,7 +158,7 @@ class Runs:
 @functools.cache
 def results_of(folder: Path) -> dict[str, Any]:
     """Read the results of a run."""
-    return dict(json.loads((folder / "results.json").read_text(encoding="utf-8")))
+    return read_results(folder) or {}
 
 
 def groups(folders: list[Path]) -> list[dict[str, Any]]:
