@@ -9,7 +9,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: help env demo test coverage test-recipes test-slow lint bench docs clean
+.PHONY: help env demo test coverage test-recipes test-slow lint bench reliability docs clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -59,6 +59,9 @@ lint: env  ## Format, style, types, spelling
 
 bench: env  ## Speed beside peers and floors
 	@set -e; for file in benchmarks/[!_]*.py; do $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
+
+reliability: env  ## Faults, size and memory, as docs/reliability.md has them; some hours
+	@set -e; for file in benchmarks/reliability/[!_]*.py; do $(BIN)/python -m "benchmarks.reliability.$$(basename "$$file" .py)"; done
 
 docs: env  ## The guide, in site/
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
