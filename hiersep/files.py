@@ -7,6 +7,7 @@ killed, or a disk that fills, leaves the old file or none.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEMPORARY_PREFIX = ".hiersep-part-"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -37,14 +39,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         The temporary path. On an exception whatever lies there is removed and `path` is untouched.
 
     Raises:
-        DataError: If the place cannot be written to.
+        DataError: If the place cannot be written to, or has no room.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     temporary = scratch / path.name
     try:
         yield temporary
@@ -53,11 +55,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         if path.is_dir():
             path.rename(scratch / ".replaced")
         temporary.replace(path)
+    except OSError as error:
+        if error.errno in _NO_ROOM:  # of a write to a file that is open, the system does not say which
+            raise unwritable(path, error) from error
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
+def unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
+    """Say that a file or a folder cannot be written, and what to do."""
+    if error.errno in _NO_ROOM:
+        return DataError(f"{path}: cannot be written ({error.strerror}); make room, and run the same command again")
     return DataError(f"{path}: cannot write here ({error.strerror}); choose a folder that can be written to")
 
 
@@ -70,7 +79,7 @@ def make_folder(path: str | os.PathLike[str]) -> None:
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 _HELD: set[int] = set()  # handles of locked folders

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hiersep.errors import ConfigError, DataError, HiersepWarning
-from hiersep.files import atomic_path
+from hiersep.files import atomic_path, unwritable
 
 if TYPE_CHECKING:
     import os
@@ -72,6 +71,38 @@ class FileFormat(NamedTuple):
         return tuple((kind, bits or None) for kind, formats in _FORMATS.items() for bits, _ in formats)
 
 
+class _Sink:
+    """The file that libsndfile writes into: it remembers what went wrong.
+
+    libsndfile says nothing of it where it was the end of a flac or an mp3, which it writes when the file is closed.
+    """
+
+    def __init__(self, path: Path):
+        self._path, self._file = path, path.open("wb", buffering=0)
+        self.error: OSError | None = None
+
+    def __repr__(self) -> str:
+        return repr(str(self._path))  # for soundfile's errors
+
+    def write(self, content: bytes) -> int:
+        done = 0
+        try:
+            while done < len(content):
+                done += self._file.write(content[done:])
+        except OSError as error:  # which would end up on the terminal: libsndfile's callbacks cannot raise
+            self.error = self.error or error
+        return done
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class Writer:
     """A file that is written block by block; it has its name when it is whole, and is gone if that never comes.
 
@@ -103,7 +134,7 @@ class Writer:
     ):
         self.path, self._rate, self._channels, self._subtype = Path(path), sample_rate, channels, subtype
         large = self.path.suffix == ".wav" and frames * channels * 4 > _LONGEST_WAV
-        self._format = "RF64" if large else None
+        self._format = "RF64" if large else self.path.suffix[1:].upper()
         self._peak = 0.0
 
     def __enter__(self) -> Self:
@@ -113,10 +144,13 @@ class Writer:
         with contextlib.ExitStack() as stack:
             self._temporary = stack.enter_context(atomic_path(self.path))
             try:
+                self._sink = stack.enter_context(contextlib.closing(_Sink(self._temporary)))
                 self._file = soundfile.SoundFile(
-                    str(self._temporary), "w", self._rate, self._channels, self._subtype, format=self._format
+                    self._sink, "w", self._rate, self._channels, self._subtype, format=self._format
                 )
-            except (OSError, RuntimeError, TypeError, ValueError) as error:
+            except OSError as error:
+                raise unwritable(self.path, error) from error
+            except (RuntimeError, TypeError, ValueError) as error:
                 raise self._failed(error) from error
             stack.push(self._leave)
             self._stack = stack.pop_all()
@@ -126,8 +160,10 @@ class Writer:
         """Write what is left to write; the name comes on leaving. Of several files, close all before leaving any."""
         try:
             self._file.close()
-        except (OSError, RuntimeError) as error:
+        except RuntimeError as error:
             raise self._failed(error) from error
+        if self._sink.error:
+            raise self._failed(self._sink.error)
 
     def _leave(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
@@ -137,9 +173,9 @@ class Writer:
                 raise
 
     def _failed(self, error: Exception) -> DataError:
+        if self._sink.error:
+            return unwritable(self.path, self._sink.error)
         reason = str(error).replace(str(self._temporary), str(self.path)) or "an incomplete write"
-        if shutil.disk_usage(self._temporary.parent).free < 2**16:
-            reason = "no space is left on the disk"
         return DataError(f"{self.path}: cannot be written ({reason})")
 
     def write(self, samples: npt.NDArray[Any]) -> None:
@@ -157,8 +193,10 @@ class Writer:
             samples = np.rint(samples * STEPS[self._subtype]) / STEPS[self._subtype]
         try:
             self._file.write(samples.T)
-        except (OSError, RuntimeError, TypeError, ValueError, AssertionError) as error:  # an assertion: less written
+        except (RuntimeError, TypeError, ValueError, AssertionError) as error:  # an assertion: less written
             raise self._failed(error) from error
+        if self._sink.error:
+            raise self._failed(self._sink.error)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,0 +1,98 @@
+"""Disks that fill, files that vanish, processes that die, two runs at once: one line, nothing half-written.
+
+A limit on the size of files stands for a full disk where there is no right to make one; `benchmarks.reliability.faults`
+fills real ones.
+"""
+
+import contextlib
+import resource
+import shutil
+
+import pytest
+from helpers import BASS, DRUMS, ELECTRIC_GUITAR, PIANO, noise, tone, write_slakh
+
+from hiersep import audio
+from hiersep.config import DataConfig, ExperimentConfig, NetworkConfig, SpectrumConfig, TrainingConfig
+from hiersep.errors import DataError
+from hiersep.files import atomic_path, write_text
+
+RATE = 8000
+
+
+@contextlib.contextmanager
+def room(size):
+    """Let no file grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def songs(folder, splits=("train", "train", "validation")):
+    return write_slakh(
+        folder,
+        {
+            f"{split}/Track{number:05d}": [
+                (ELECTRIC_GUITAR, tone(2.0, hz=200 + number, rate=RATE)),
+                (PIANO, tone(2.0, hz=500 + number, rate=RATE)),
+                (DRUMS, noise(2.0, seed=number, rate=RATE)),
+                (BASS, tone(2.0, hz=80, rate=RATE)),
+            ]
+            for number, split in enumerate(splits, 1)
+        },
+        rate=RATE,
+    )
+
+
+def experiment(data, **training):
+    return ExperimentConfig(
+        data=DataConfig(
+            folder=str(data), target="clean_guitars", duration=0.5, sample_rate=RATE, num_train=16, num_validation=2
+        ),
+        spectrum=SpectrumConfig(n_fft=256, hop_length=128),
+        network=NetworkConfig(hidden_size=4, num_layers=1, dropout=0.0),
+        training=TrainingConfig(
+            **{"batch_size": 2, "max_epochs": 2, "num_workers": 0, "device": "cpu", "tensorboard": False, **training}
+        ),
+    )
+
+
+# A disk that fills
+
+
+@pytest.mark.parametrize(("suffix", "subtype"), [("wav", "FLOAT"), ("flac", "PCM_16"), ("mp3", "MPEG_LAYER_III")])
+def test_audio_that_has_no_room_is_named_and_not_there_however_little_is_missing(tmp_path, suffix, subtype):
+    """libsndfile says nothing where it was the end of a flac or an mp3, which is written when the file is closed."""
+    path, samples = tmp_path / f"a.{suffix}", noise(2.0, rate=RATE)
+    audio.write(path, samples, RATE, subtype=subtype)
+    whole = path.read_bytes()
+    path.unlink()
+    for missing in (1, 100, 1000, 5000, len(whole) // 2, len(whole)):
+        with pytest.raises(DataError) as caught, room(len(whole) - missing):
+            audio.write(path, samples, RATE, subtype=subtype)
+        assert str(caught.value) == (
+            f"{path}: cannot be written (File too large); make room, and run the same command again"
+        )
+        assert not list(tmp_path.iterdir())
+    with room(len(whole)):
+        audio.write(path, samples, RATE, subtype=subtype)
+    assert path.read_bytes() == whole
+
+
+def test_a_file_that_has_no_room_is_named_and_the_old_one_stays(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(DataError, match=r"a\.txt: cannot be written \(File too large\); make room"), room(1000):
+        write_text(tmp_path / "a.txt", "x" * 2000)
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert files(tmp_path) == ["a.txt"]
+
+
+def test_another_error_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match="elsewhere"), atomic_path(tmp_path / "a.txt") as temporary:
+        shutil.copy(tmp_path / "elsewhere", temporary)
