@@ -13,6 +13,7 @@ from helpers import BASS, DRUMS, ELECTRIC_GUITAR, PIANO, noise, tone, write_slak
 
 from hiersep import audio
 from hiersep.config import DataConfig, ExperimentConfig, NetworkConfig, SpectrumConfig, TrainingConfig
+from hiersep.data.catalog import index_dataset
 from hiersep.errors import DataError
 from hiersep.files import atomic_path, write_text
 
@@ -96,3 +97,17 @@ def test_a_file_that_has_no_room_is_named_and_the_old_one_stays(tmp_path):
 def test_another_error_keeps_its_name(tmp_path):
     with pytest.raises(FileNotFoundError, match="elsewhere"), atomic_path(tmp_path / "a.txt") as temporary:
         shutil.copy(tmp_path / "elsewhere", temporary)
+
+
+def test_measurements_for_which_the_cache_has_no_room_cost_time_and_no_more(tmp_path, cache):
+    data = songs(tmp_path / "data")
+    with room(2000):  # what is said goes into a file too, here
+        _, report = index_dataset(data, sample_rate=RATE, jobs=1)
+        assert any("the measurements are not kept" in note and "File too large" in note for note in report.notes)
+        with pytest.raises(DataError, match=r"\.i16: cannot be written \(File too large\)"):
+            index_dataset(data, sample_rate=RATE, jobs=1, store_channels=1)
+    assert not [path for path in files(cache) if "journal" not in path]
+    catalog, report = index_dataset(data, sample_rate=RATE, jobs=1, store_channels=1)
+    assert catalog.store is not None
+    assert not report.notes
+    assert not [path for path in files(cache) if "journal" in path]

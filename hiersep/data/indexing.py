@@ -142,6 +142,7 @@ def build_index(plan: IndexPlan, folder: Path, *, splits: str | None, jobs: int,
         except (DataError, OSError) as error:
             if channels:
                 raise
+        index = replace(index, not_kept=None)  # where the journal had no room, the catalog has
             return replace(index, not_kept=str(error))
         alone = workshop.alone()
         journal.remove(others=alone)

@@ -7,6 +7,7 @@ together are no larger than the catalog that they become, and go when it is ther
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import uuid
@@ -42,10 +43,11 @@ class Journal:
         Raises:
             OSError: If there is no room, or the place cannot be written to.
         """
-        line = json.dumps([key, _to_json(measured)]) + "\n"
+        line = (json.dumps([key, _to_json(measured)]) + "\n").encode()
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(descriptor, line.encode())
+            if os.write(descriptor, line) < len(line):  # there was room for some of it
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         finally:
             os.close(descriptor)
 
