@@ -5,17 +5,24 @@ fills real ones.
 """
 
 import contextlib
+import multiprocessing
+import os
 import resource
 import shutil
+import signal
 
+import joblib
 import pytest
 from helpers import BASS, DRUMS, ELECTRIC_GUITAR, PIANO, noise, tone, write_slakh
 
-from hiersep import audio
+from hiersep import audio, train
 from hiersep.config import DataConfig, ExperimentConfig, NetworkConfig, SpectrumConfig, TrainingConfig
 from hiersep.data.catalog import index_dataset
 from hiersep.errors import DataError
 from hiersep.files import atomic_path, write_text
+from hiersep.render import RenderSettings, render
+from hiersep.render import run as rendering
+from hiersep.training.callbacks import ShowProgress
 
 RATE = 8000
 
@@ -111,3 +118,41 @@ def test_measurements_for_which_the_cache_has_no_room_cost_time_and_no_more(tmp_
     assert catalog.store is not None
     assert not report.notes
     assert not [path for path in files(cache) if "journal" in path]
+
+
+# Processes that die
+
+
+def test_a_worker_of_a_training_that_is_killed_is_said_in_a_line(tmp_path, cache, monkeypatch):
+    config = experiment(songs(tmp_path / "data"), num_workers=1, save_every=1)
+    after = ShowProgress.on_train_batch_end
+
+    def kill(self, trainer, *arguments):
+        after(self, trainer, *arguments)
+        for worker in multiprocessing.active_children():
+            os.kill(worker.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(ShowProgress, "on_train_batch_end", kill)
+    with pytest.raises(DataError, match=r"a process that mixes was ended from outside.*fewer training\.num_workers"):
+        train(config, tmp_path / "exp")
+    monkeypatch.setattr(ShowProgress, "on_train_batch_end", after)
+    assert train(config, tmp_path / "exp").exists()
+
+
+@pytest.mark.slow  # every one starts new workers
+def test_a_worker_that_renders_and_is_killed_is_said_in_a_line(tmp_path, monkeypatch):
+    settings = RenderSettings(tracks=2, seed=1, sample_rate=RATE, duration=2.0)
+    monkeypatch.setattr(rendering, "render_track", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(DataError, match=r"a process that renders was ended from outside.*run the same command again"):
+        render(tmp_path / "out", settings, jobs=2)
+    monkeypatch.undo()
+    assert render(tmp_path / "out", settings, jobs=1).tracks == {"train": 2, "validation": 0, "test": 0}
+
+
+def test_the_death_of_a_process_that_renders_is_no_traceback(tmp_path, monkeypatch):
+    def die(*_, **__):
+        raise joblib.externals.loky.process_executor.TerminatedWorkerError
+
+    monkeypatch.setattr(rendering, "render_track", die)
+    with pytest.raises(DataError, match="a process that renders was ended from outside"):
+        render(tmp_path / "out", RenderSettings(tracks=1, seed=1, sample_rate=RATE, duration=2.0), jobs=1)

@@ -15,13 +15,12 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiersep import audio
 from hiersep.data.annotation import UNCLAIMED, to_jams
-from hiersep.data.parallel import without_interrupts
+from hiersep.data.parallel import naming_deaths, without_interrupts
 from hiersep.data.recipe import audible
 from hiersep.data.restoring import read_annotation
 from hiersep.errors import DataError
@@ -146,16 +145,11 @@ def _write_pending(out: Path, pending: list[str], write: Write, jobs: int) -> li
     with without_interrupts():
         finished = pool(delayed(_write_chunk)(out, chunk, write) for chunk in chunks)
     failed: list[str] = []
-    with tqdm(total=len(pending), desc="Mixing", unit="mixture", disable=None, smoothing=0.0) as progress:
-        try:
-            for count, reasons in finished:
-                failed += reasons
-                progress.update(count)
-        except BrokenProcessPool as error:
-            raise DataError(
-                "a process that mixes was ended from outside, perhaps for want of memory; what was finished is kept: "
-                "run the same command again, with fewer jobs"
-            ) from error
+    bar = tqdm(total=len(pending), desc="Mixing", unit="mixture", disable=None, smoothing=0.0)
+    with naming_deaths("mixes"), bar as progress:
+        for count, reasons in finished:
+            failed += reasons
+            progress.update(count)
     return sorted(failed)
 
 

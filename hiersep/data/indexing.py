@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from hiersep import audio
 from hiersep.data import cache
 from hiersep.data.journal import Journal
 from hiersep.data.measuring import BLOCK_S, Measurement, TrackMeasurement, TrackWork, measure_track
-from hiersep.data.parallel import without_interrupts
+from hiersep.data.parallel import naming_deaths, without_interrupts
 from hiersep.data.store import BLOCKS, SUFFIX, Block, BlockPlan, Store, load_store
 from hiersep.errors import DataError
 from hiersep.files import fingerprint, size_text
@@ -142,8 +141,8 @@ def build_index(plan: IndexPlan, folder: Path, *, splits: str | None, jobs: int,
         except (DataError, OSError) as error:
             if channels:
                 raise
-        index = replace(index, not_kept=None)  # where the journal had no room, the catalog has
             return replace(index, not_kept=str(error))
+        index = replace(index, not_kept=None)  # where the journal had no room, the catalog has
         alone = workshop.alone()
         journal.remove(others=alone)
         if blocks and alone:
@@ -188,16 +187,11 @@ def _listen(plan: IndexPlan, pending: dict[int, TrackWork], jobs: int) -> Iterat
     with without_interrupts():
         finished = pool(delayed(_numbered)(number, work) for number, work in pending.items())
     total = sum(map(plan.size, pending))
-    with tqdm(total=total, unit="B", unit_scale=True, desc="Indexing", disable=None, smoothing=0.0) as progress:
-        try:
-            for number, measured in finished:
-                yield number, measured
-                progress.update(plan.size(number))
-        except BrokenProcessPool as error:
-            raise DataError(
-                "a process that measures was ended from outside, perhaps for want of memory; what was finished is "
-                "kept: run the same command again, with fewer jobs"
-            ) from error
+    bar = tqdm(total=total, unit="B", unit_scale=True, desc="Indexing", disable=None, smoothing=0.0)
+    with naming_deaths("measures"), bar as progress:
+        for number, measured in finished:
+            yield number, measured
+            progress.update(plan.size(number))
 
 
 def _numbered(number: int, work: TrackWork) -> tuple[int, TrackMeasurement]:

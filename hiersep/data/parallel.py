@@ -8,7 +8,10 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
+
+from hiersep.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +31,36 @@ def without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def ended(work: str, advice: str) -> DataError:
+    """Say that a worker was ended from outside.
+
+    Args:
+        work: What it does: ``mixes``.
+        advice: How to ask for less memory the next time: ``with fewer jobs``.
+    """
+    return DataError(
+        f"a process that {work} was ended from outside, perhaps for want of memory; what was finished is kept: run the "
+        f"same command again, {advice}"
+    )
+
+
+@contextlib.contextmanager
+def naming_deaths(work: str, advice: str = "with fewer jobs") -> Iterator[None]:
+    """Make one line of the death of one of joblib's workers.
+
+    Args:
+        work: What they do: ``measures``.
+        advice: How to ask for less memory the next time.
+
+    Raises:
+        DataError: If a worker was ended from outside.
+    """
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise ended(work, advice) from error
 
 
 @contextlib.contextmanager

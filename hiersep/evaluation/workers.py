@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
-from hiersep.data.parallel import without_interrupts
-from hiersep.errors import DataError
+from hiersep.data.parallel import naming_deaths, without_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,10 +29,5 @@ def in_workers(work: Callable[[Any], Any], parts: Iterable[Any], jobs: int) -> I
     pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
     with without_interrupts():
         finished = pool(delayed(work)(part) for part in parts)
-    try:
+    with naming_deaths("evaluates", "with fewer jobs or a smaller batch"):
         yield from finished
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a process that evaluates was ended from outside, perhaps for want of memory; what was finished is kept: "
-            "run the same command again, with fewer jobs or a smaller batch"
-        ) from error

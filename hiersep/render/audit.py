@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from hiersep.data.catalog import open_dataset
 from hiersep.data.coverage import Coverage, draw_coverage, draw_strays, measure_coverage, name_some
+from hiersep.data.parallel import naming_deaths
 from hiersep.data.readers import slakh
 from hiersep.errors import DataError
 from hiersep.hierarchy import Hierarchy
@@ -175,7 +176,8 @@ def _phrases(path: Path) -> tuple[set[bytes], set[bytes]] | None:
 def _read_phrases(paths: Mapping[str, Path], jobs: int) -> dict[str, tuple[set[bytes], set[bytes]]]:
     work = Parallel(n_jobs=jobs, return_as="generator")(delayed(_phrases)(path) for path in paths.values())
     read = tqdm(work, total=len(paths), desc="Reading songs", unit="song", disable=None)
-    return {song: found for song, found in zip(paths, read, strict=True) if found is not None}
+    with naming_deaths("reads songs"):
+        return {song: found for song, found in zip(paths, read, strict=True) if found is not None}
 
 
 def _identical(catalog: Catalog) -> tuple[tuple[str, ...], ...]:

@@ -14,7 +14,7 @@ from joblib import Parallel, cpu_count, delayed
 from tqdm import tqdm
 
 from hiersep import audio
-from hiersep.data.parallel import without_interrupts
+from hiersep.data.parallel import naming_deaths, without_interrupts
 from hiersep.errors import ConfigError, DataError
 from hiersep.files import TEMPORARY_PREFIX, lock_folder, size_text, write_json
 from hiersep.render.multitrack import count_stems, render_track
@@ -170,8 +170,9 @@ def _render_pending(out: Path, pending: list[TrackPlan], plan: Plan, jobs: int) 
     try:
         with without_interrupts():
             finished = pool(tasks)
-        for _ in tqdm(finished, total=len(pending), unit="track", desc="render", disable=None, smoothing=0.0):
-            pass
+        with naming_deaths("renders"):
+            for _ in tqdm(finished, total=len(pending), unit="track", desc="render", disable=None, smoothing=0.0):
+                pass
     finally:
         _sweep(out)
 
@@ -193,8 +194,8 @@ def render(out: str | os.PathLike[str], settings: RenderSettings, *, jobs: int |
 
     Raises:
         ConfigError: If `jobs` is not positive.
-        DataError: If the folder holds something else or cannot be written, the disk is too full, or MIDI files or
-            soundfonts cannot be used.
+        DataError: If the folder holds something else or cannot be written, the disk is too full, MIDI files or
+            soundfonts cannot be used, or a process is ended from outside.
         HiersepError: If FluidSynth is not installed, or effects are wanted and pedalboard is not.
     """
     if jobs is not None and jobs < 1:

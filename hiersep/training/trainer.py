@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hiersep.compat import pytorch_lightning as pl
-from hiersep.errors import ConfigError
+from hiersep.data.parallel import ended
+from hiersep.errors import ConfigError, HiersepError
 from hiersep.training.processes import placement
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def make_schedule(settings: TrainingConfig, optimizer: torch.optim.Optimizer, ba
 
     Args:
         settings: How long.
+        DataError: If a process that makes the mixtures was ended from outside.
+        HiersepError: Whatever of ours such a process, or this one, raises.
         optimizer: Whose rate.
         batches: Of an epoch.
     """
@@ -80,3 +83,9 @@ def make_schedule(settings: TrainingConfig, optimizer: torch.optim.Optimizer, ba
         return None
     steps = settings.max_epochs * math.ceil(batches / settings.accumulate)
     return {"scheduler": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps), "interval": "step"}
+    except HiersepError as error:  # one of a worker comes with its traceback in the message
+        raise type(error)(str(error).rpartition(f"{type(error).__name__}: ")[2].strip()) from error
+    except RuntimeError as error:
+        if "DataLoader worker (pid" not in str(error):
+            raise
+        raise ended("mixes", "with fewer training.num_workers") from error
