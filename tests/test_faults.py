@@ -19,7 +19,7 @@ from hiersep import audio, train
 from hiersep.config import DataConfig, ExperimentConfig, NetworkConfig, SpectrumConfig, TrainingConfig
 from hiersep.data.catalog import index_dataset
 from hiersep.errors import DataError
-from hiersep.files import atomic_path, write_text
+from hiersep.files import TEMPORARY_PREFIX, atomic_path, write_text
 from hiersep.render import RenderSettings, render
 from hiersep.render import run as rendering
 from hiersep.training.callbacks import ShowProgress
@@ -118,6 +118,26 @@ def test_measurements_for_which_the_cache_has_no_room_cost_time_and_no_more(tmp_
     assert catalog.store is not None
     assert not report.notes
     assert not [path for path in files(cache) if "journal" in path]
+
+
+def test_a_training_on_a_full_disk_ends_with_a_line_and_goes_on_from_the_last_state(tmp_path, monkeypatch):
+    config = experiment(songs(tmp_path / "data"), tensorboard=True, save_every=1)
+    before = ShowProgress.on_train_batch_end
+
+    def fill(self, trainer, *arguments):
+        before(self, trainer, *arguments)
+        if trainer.global_step == 4:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+    monkeypatch.setattr(ShowProgress, "on_train_batch_end", fill)
+    with pytest.raises(DataError, match=r"exp/.*: cannot be written \(File too large\); make room"), room(2**40):
+        train(config, tmp_path / "exp")
+    assert not list((tmp_path / "exp").glob(f"{TEMPORARY_PREFIX}*"))
+    monkeypatch.setattr(ShowProgress, "on_train_batch_end", before)
+    train(config, tmp_path / "exp")
+    train(config, tmp_path / "whole")
+    assert (tmp_path / "exp/best.safetensors").stat().st_size == (tmp_path / "whole/best.safetensors").stat().st_size
+    assert (tmp_path / "exp/metrics.csv").read_bytes() == (tmp_path / "whole/metrics.csv").read_bytes()
 
 
 # Processes that die

@@ -170,14 +170,16 @@ def _score_pending(plan: Plan, folder: Path, jobs: int) -> None:
 
 def _static_masks(plan: Plan, folder: Path) -> dict[str, torch.Tensor]:
     """Fit the static masks, or read those that a stopped run fitted."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
+    from safetensors.torch import save as to_bytes
 
     path = folder / _STATIC
     if not path.is_file():
         place = plan.clips.catalog.folder
         masks = fit_static(plan.model, place, plan.nodes, plan.settings, device=plan.device)
         with atomic_path(path) as temporary:
-            save_file({node: mask.cpu().contiguous() for node, mask in masks.items()}, temporary)
+            # save_file would speak of a full disk in an error of its own.
+            temporary.write_bytes(to_bytes({node: mask.cpu().contiguous() for node, mask in masks.items()}))
     return {node: mask.to(plan.device) for node, mask in load_file(path).items()}
 
 

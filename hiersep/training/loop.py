@@ -26,7 +26,7 @@ from hiersep.training.processes import Share, check_started, is_first
 from hiersep.training.stages import Stages, held_outputs
 from hiersep.training.state import Interruption, Progress, SaveState, check_state
 from hiersep.training.system import SeparationSystem
-from hiersep.training.tensorboard import Logger, ShowInTensorBoard
+from hiersep.training.tensorboard import Logger, ShowInTensorBoard, full_disk_said_once
 from hiersep.training.trainer import make_schedule, make_trainer, run_trainer
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def fit(config: ExperimentConfig, exp_dir: Path, *, resumed: bool, claim: Callab
         ema=settings.ema,
         skip_silent=settings.silent_targets == "skip",
     )
-    with interruption.listening():
+    with interruption.listening(), full_disk_said_once(exp_dir):
         run_trainer(trainer, system, state if resumed else None)
     return {
         "steps": trainer.global_step,

@@ -8,9 +8,12 @@ there, as those steps are taken again.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 from hiersep.compat import pytorch_lightning as pl
+from hiersep.files import unwritable
 from hiersep.models.oracle import phase_sensitive_mask
 from hiersep.models.separator import level_db
 from hiersep.plots import mask_picture
@@ -18,7 +21,7 @@ from hiersep.training.clip import AutoClip
 from hiersep.training.names import TENSORBOARD_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import torch
@@ -42,6 +45,33 @@ class Logger(pl.loggers.TensorBoardLogger):
     def save(self) -> None:
         """Write what is pending, and no file of settings beside it: those stand in ``conf.yml``."""
         self.experiment.flush()
+
+
+@contextlib.contextmanager
+def full_disk_said_once(exp_dir: Path) -> Iterator[None]:
+    """Let a disk that fills end a training with one line.
+
+    TensorBoard writes in a thread. That would print its traceback; and the error, which is raised again where the next
+    value is logged, does not say which file it is of.
+
+    Raises:
+        DataError: If there is no room.
+    """
+    before = threading.excepthook
+
+    def heard(failure: threading.ExceptHookArgs) -> None:
+        if not isinstance(failure.exc_value, OSError):
+            before(failure)
+
+    threading.excepthook = heard
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise unwritable(exp_dir / TENSORBOARD_NAME, error) from error
+    finally:
+        threading.excepthook = before
 
 
 class ShowInTensorBoard(pl.Callback):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,11 +16,23 @@ from hiersep.errors import ConfigError, HiersepError
 from hiersep.training.processes import placement
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hiersep.config import TrainingConfig
 
 _Misconfiguration = pl.utilities.exceptions.MisconfigurationException  # type: ignore[attr-defined]  # no __all__ there
+
+
+class StateFile(pl.plugins.TorchCheckpointIO):
+    """Write the training state where it shall lie.
+
+    Lightning would write it in the system's folder for temporary files, where it may have no room and where a kill
+    would leave it, and move it from there.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write."""
+        content = io.BytesIO()
+        torch.save(checkpoint, content)  # into a file, it would speak of a full disk in an error of its own
+        Path(path).write_bytes(content.getbuffer())
 
 
 def make_trainer(settings: TrainingConfig, **options: Any) -> pl.Trainer:
@@ -42,6 +56,7 @@ def make_trainer(settings: TrainingConfig, **options: Any) -> pl.Trainer:
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            plugins=[StateFile()],
             **options,
         )
     except _Misconfiguration as error:
@@ -59,6 +74,8 @@ def run_trainer(trainer: pl.Trainer, system: pl.LightningModule, state: Path | N
     """Fit, from the beginning or from a training state.
 
     Raises:
+        DataError: If a process that makes the mixtures was ended from outside.
+        HiersepError: Whatever of ours such a process, or this one, raises.
         KeyboardInterrupt: If it was interrupted.
     """
     try:
@@ -67,6 +84,12 @@ def run_trainer(trainer: pl.Trainer, system: pl.LightningModule, state: Path | N
         if not trainer.interrupted:
             raise
         raise KeyboardInterrupt from None  # Lightning makes Ctrl-C an exit
+    except HiersepError as error:  # one of a worker comes with its traceback in the message
+        raise type(error)(str(error).rpartition(f"{type(error).__name__}: ")[2].strip()) from error
+    except RuntimeError as error:
+        if "DataLoader worker (pid" not in str(error):
+            raise
+        raise ended("mixes", "with fewer training.num_workers") from error
 
 
 def make_schedule(settings: TrainingConfig, optimizer: torch.optim.Optimizer, batches: int) -> dict[str, Any] | None:
@@ -74,8 +97,6 @@ def make_schedule(settings: TrainingConfig, optimizer: torch.optim.Optimizer, ba
 
     Args:
         settings: How long.
-        DataError: If a process that makes the mixtures was ended from outside.
-        HiersepError: Whatever of ours such a process, or this one, raises.
         optimizer: Whose rate.
         batches: Of an epoch.
     """
@@ -83,9 +104,3 @@ def make_schedule(settings: TrainingConfig, optimizer: torch.optim.Optimizer, ba
         return None
     steps = settings.max_epochs * math.ceil(batches / settings.accumulate)
     return {"scheduler": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps), "interval": "step"}
-    except HiersepError as error:  # one of a worker comes with its traceback in the message
-        raise type(error)(str(error).rpartition(f"{type(error).__name__}: ")[2].strip()) from error
-    except RuntimeError as error:
-        if "DataLoader worker (pid" not in str(error):
-            raise
-        raise ended("mixes", "with fewer training.num_workers") from error
