@@ -17,8 +17,10 @@ from helpers import BASS, DRUMS, ELECTRIC_GUITAR, PIANO, noise, tone, write_slak
 
 from hiersep import audio, train
 from hiersep.config import DataConfig, ExperimentConfig, NetworkConfig, SpectrumConfig, TrainingConfig
-from hiersep.data.catalog import index_dataset
-from hiersep.errors import DataError
+from hiersep.data.catalog import index_dataset, open_dataset
+from hiersep.data.reading import read_block, read_excerpt
+from hiersep.data.writing import WriteSettings, write_mixtures
+from hiersep.errors import DataError, HiersepWarning
 from hiersep.files import TEMPORARY_PREFIX, atomic_path, write_text
 from hiersep.render import RenderSettings, render
 from hiersep.render import run as rendering
@@ -138,6 +140,64 @@ def test_a_training_on_a_full_disk_ends_with_a_line_and_goes_on_from_the_last_st
     train(config, tmp_path / "whole")
     assert (tmp_path / "exp/best.safetensors").stat().st_size == (tmp_path / "whole/best.safetensors").stat().st_size
     assert (tmp_path / "exp/metrics.csv").read_bytes() == (tmp_path / "whole/metrics.csv").read_bytes()
+
+
+# Files that vanish
+
+
+def test_what_is_written_or_scored_once_and_for_all_refuses_a_stem_that_vanished(tmp_path, cache, monkeypatch):
+    data = songs(tmp_path / "data")
+    settings = WriteSettings(str(data), "slakh_ismir2020", 4, split="train", duration=0.5, sample_rate=RATE)
+    whole = write_mixtures(tmp_path / "whole", settings, jobs=1)
+    victim, kept = data / "train/Track00001/stems/S00.wav", tmp_path / "kept.wav"
+    from hiersep.data import writing
+
+    render_recipe, calls = writing.render_recipe, []
+
+    def take_away(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            victim.rename(kept)
+        return render_recipe(*arguments)
+
+    monkeypatch.setattr(writing, "render_recipe", take_away)
+    with pytest.raises(DataError, match=r"damaged since it was indexed: .*S00\.wav.*bring it back, and run the same"):
+        write_mixtures(tmp_path / "out", settings, jobs=1)
+    kept.rename(victim)
+    assert write_mixtures(tmp_path / "out", settings, jobs=1).mixtures == whole.mixtures
+    names = [name for name in files(tmp_path / "whole") if name.endswith(".wav")]
+    assert [name for name in files(tmp_path / "out") if name.endswith(".wav")] == names
+    assert all((tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes() for name in names)
+
+
+def test_a_track_of_which_nothing_is_left_is_an_error_in_a_training_too(tmp_path, cache):
+    catalog = open_dataset(songs(tmp_path / "data"), sample_rate=RATE, jobs=1)
+    stems = [stem.path for stem in catalog.tracks[0].stems]
+    for path in stems[1:]:
+        path.unlink()
+    with pytest.warns(HiersepWarning, match="silent from here on"):
+        assert read_block(catalog, 0, 0.0, 100)[0].any()
+    stems[0].unlink()
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"as is all of the track '.*Track00001': .*go on without it"):
+            read_excerpt(catalog, 0, 0, 0.0, 100)
+
+
+@pytest.mark.filterwarnings("ignore:damaged since it was indexed")  # of the loader's worker
+def test_a_training_whose_data_vanish_ends_with_a_line(tmp_path, cache, monkeypatch):
+    data = songs(tmp_path / "data")
+    started = ShowProgress.on_train_start
+
+    def take_away(self, *arguments):
+        data.rename(tmp_path / "elsewhere")
+        started(self, *arguments)
+
+    monkeypatch.setattr(ShowProgress, "on_train_start", take_away)
+    with pytest.raises(DataError) as caught:
+        train(experiment(data, num_workers=1), tmp_path / "exp")
+    assert str(caught.value).startswith("damaged since it was indexed, as is all of the track")
+    assert "Traceback" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 # Processes that die

@@ -52,6 +52,8 @@ class Catalog:
         tracks: All tracks, sorted by split and name.
         measurements: Per track, one `Measurement` per stem.
         store: The stems at the working rate, where ``hiersep index --store`` wrote them.
+        lenient: Whether a stem that was damaged since it was indexed is silent, with a warning, so that a training goes
+            on. Else it is an error, as for whatever is written or scored once and for all.
         named: Which stems were named as damaged since.
     """
 
@@ -62,6 +64,7 @@ class Catalog:
     tracks: tuple[Track, ...]
     measurements: tuple[tuple[Measurement, ...], ...]
     store: Store | None = None
+    lenient: bool = True
     named: Named = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import itertools
 import math
 import os
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -104,8 +104,8 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         remove_fraction: Share of the tracks that are picked; those at 0.5 are among those at 0.9.
         weights: How often each of several data sets is drawn, relative to the others. Default: all alike.
         seed: Decides all draws, with the epoch and the index.
-        strict: Make a stem that no node claims, and whatever `open_dataset` mends or leaves out, an error; by default
-            a warning tells of them.
+        strict: Make a stem that no node claims, whatever `open_dataset` mends or leaves out, and what is damaged later
+            an error; by default a warning tells of them.
         splits: A published table of splits that the data set's reader knows; of several data sets, one for each.
         transform: A nussl transform, applied to what `process_item` gives. Default: tensors.
         jobs: Processes that measure the data set the first time; -1 takes all cores.
@@ -178,7 +178,9 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         self.nodes = node_axis(self.hierarchy, target, query=query, levels=levels)
         self.split, self.duration, self.seed, self._channels = split, duration, seed, channels
         self.catalogs = tuple(
-            open_dataset(place, sample_rate=sample_rate, jobs=jobs, splits=table, strict=strict)
+            replace(
+                open_dataset(place, sample_rate=sample_rate, jobs=jobs, splits=table, strict=strict), lenient=not strict
+            )
             for place, table in zip(folders, _of_each(splits, len(folders)), strict=True)
         )
         self._samplers = [

@@ -1,7 +1,7 @@
 """Read excerpts of stems at a catalog's working rate: from its store where it has one, else from the files.
 
-What lies past a stem's end is silence. So is a stem whose file was removed or damaged after it was measured: a
-training goes on, and one warning names the file.
+What lies past a stem's end is silence. In a training so is a stem whose file was removed or damaged after it was
+measured, while another of its track can be read: the training goes on, and one warning names the file.
 """
 
 from __future__ import annotations
@@ -53,6 +53,14 @@ class Named:
         self._flags[place] = 1
         return True
 
+    def __len__(self) -> int:
+        return self._flags[:].count(1)
+
+    def all_of(self, track: int) -> bool:
+        """Say whether every stem of a track was named."""
+        first, last = self._first[track : track + 2]
+        return all(self._flags[first:last])
+
 
 def fold(samples: Samples, channels: int) -> Samples:
     """Bring a file's channels to the wanted number, or leave its only one to be copied.
@@ -82,6 +90,9 @@ def read_excerpt(catalog: Catalog, track: int, stem: int, start_s: float, length
 
     Shape:
         output: (channel, length).
+
+    Raises:
+        DataError: If the file, or the last one of a track, was damaged since; see `Catalog.lenient`.
     """
     stored = _read_store(catalog, track, start_s, length, channels, stem)
     if stored is not None:
@@ -98,6 +109,9 @@ def read_block(catalog: Catalog, track: int, start_s: float, length: int, channe
 
     Shape:
         output: (stem, channel, length).
+
+    Raises:
+        DataError: As `read_excerpt`.
     """
     stored = _read_store(catalog, track, start_s, length, channels)
     if stored is not None:
@@ -145,7 +159,11 @@ def _read_store(
 
 
 def _read_file(catalog: Catalog, track: int, stem: int, start_s: float, excerpt: Samples) -> None:
-    """Fill `excerpt`, (channel, time) zeros, from a stem's file; leave it silent where the file cannot be read."""
+    """Fill `excerpt`, (channel, time) zeros, from a stem's file; leave it silent where the file cannot be read.
+
+    Raises:
+        DataError: If it cannot, and the catalog is not lenient, or nothing is left of the track.
+    """
     measured, source = catalog.measurements[track][stem], catalog.tracks[track].stems[stem]
     channels, length = excerpt.shape
     after = 0.0 if measured.sample_rate == catalog.sample_rate else _MARGIN_S
@@ -155,7 +173,14 @@ def _read_file(catalog: Catalog, track: int, stem: int, start_s: float, excerpt:
     try:
         samples, rate = audio.read(source.path, start=start, frames=frames, stream=source.stream)
     except DataError as error:
-        if catalog.named.first_time(track, stem):
+        first = catalog.named.first_time(track, stem)
+        if not catalog.lenient or catalog.named.all_of(track):
+            lost, advice = "", "and run the same command again"
+            if catalog.lenient:
+                lost = f", as is all of the track '{catalog.tracks[track].id}'"
+                advice = "or run the same command again to go on without it"
+            raise DataError(f"damaged since it was indexed{lost}: {error}; bring it back, {advice}") from error
+        if first:
             warnings.warn(f"damaged since it was indexed, silent from here on: {error}", HiersepWarning, stacklevel=3)
         return
     samples = audio.resample(fold(samples, channels), rate, catalog.sample_rate)

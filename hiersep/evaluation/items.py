@@ -50,7 +50,7 @@ class ClipSet:
     """
 
     def __init__(self, clips: ClipList, catalog: Catalog, model: Separator, *, channels: int = 1):
-        self.clips, self.catalog, self._channels = clips, catalog, channels
+        self.clips, self.catalog, self._channels = clips, replace(catalog, lenient=False), channels
         self.hierarchy = hierarchy = model.hierarchy
         self._asks = model.kind == "query"
         self._model_nodes = model.nodes

@@ -48,7 +48,7 @@ def fit_static(
         output: (1, freq, 1) per node.
 
     Raises:
-        DataError: If the data set has no split ``train``.
+        DataError: If the data set has no split ``train``, or is damaged meanwhile.
     """
     splits = settings.splits if settings.static_data is None else None
     place = folder if settings.static_data is None else settings.static_data
@@ -80,4 +80,10 @@ def fit_static(
 
     with torch.inference_mode():
         masks = fit_static_masks(map(heard, bar), stft).nan_to_num(nan=1.0)  # (node, 1, freq, 1)
+    damaged = sum(len(catalog.named) for catalog in dataset.catalogs)
+    if damaged:
+        raise DataError(
+            f"{place}: {damaged} files were damaged while static masks were fitted to them; bring them back, and run "
+            "the same command again"
+        )
     return dict(zip(dataset.nodes, masks, strict=True))
