@@ -102,6 +102,18 @@ def lock_folder(path: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
         DataError: If another run holds it, or the folder cannot be made.
     """
+    while (handle := _take(path)) is None:
+        pass
+    _HELD.add(handle)
+    try:
+        yield
+    finally:
+        _HELD.discard(handle)
+        os.close(handle)
+
+
+def _take(path: str | os.PathLike[str]) -> int | None:
+    """Lock a folder; None where the run that held it removed it, at its end, before this one had it."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDONLY)
@@ -110,15 +122,16 @@ def lock_folder(path: str | os.PathLike[str]) -> Iterator[None]:
             f"{path}: cannot be made a folder ({error.strerror}); choose a folder that can be written to"
         ) from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(f"{path}: another run is writing into it; wait for it, or choose another folder") from error
-        _HELD.add(handle)
-        yield
-    finally:
-        _HELD.discard(handle)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(handle), Path(path).stat()):
+            return handle
+    except BlockingIOError as error:
         os.close(handle)
+        raise DataError(f"{path}: another run is writing into it; wait for it, or choose another folder") from error
+    except FileNotFoundError:
+        pass
+    os.close(handle)
+    return None
 
 
 def sweep(path: str | os.PathLike[str]) -> None:

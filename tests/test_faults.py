@@ -5,6 +5,7 @@ fills real ones.
 """
 
 import contextlib
+import fcntl
 import multiprocessing
 import os
 import resource
@@ -21,7 +22,7 @@ from hiersep.data.catalog import index_dataset, open_dataset
 from hiersep.data.reading import read_block, read_excerpt
 from hiersep.data.writing import WriteSettings, write_mixtures
 from hiersep.errors import DataError, HiersepWarning
-from hiersep.files import TEMPORARY_PREFIX, atomic_path, write_text
+from hiersep.files import TEMPORARY_PREFIX, atomic_path, lock_folder, write_text
 from hiersep.render import RenderSettings, render
 from hiersep.render import run as rendering
 from hiersep.training.callbacks import ShowProgress
@@ -236,3 +237,32 @@ def test_the_death_of_a_process_that_renders_is_no_traceback(tmp_path, monkeypat
     monkeypatch.setattr(rendering, "render_track", die)
     with pytest.raises(DataError, match="a process that renders was ended from outside"):
         render(tmp_path / "out", RenderSettings(tracks=1, seed=1, sample_rate=RATE, duration=2.0), jobs=1)
+
+
+# Two at once
+
+
+def test_a_folder_that_its_run_removes_at_its_end_is_made_again_by_the_next(tmp_path, monkeypatch):
+    """As `evaluate` removes what it keeps between its chunks; the next run had opened it by then."""
+    folder, flock, removed = tmp_path / "parts", fcntl.flock, []
+
+    def late(handle, how):
+        if not removed:
+            removed.append(folder.rmdir())
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with lock_folder(folder):
+        assert removed
+        (folder / "here").touch()
+        with pytest.raises(DataError, match="another run is writing into it"), lock_folder(folder):
+            pass
+
+
+def test_the_second_training_into_a_folder_is_refused_before_it_changes_anything(tmp_path, cache):
+    config = experiment(songs(tmp_path / "data"))
+    with lock_folder(tmp_path / "exp"):
+        with pytest.raises(DataError, match="another run is writing into it"):
+            train(config, tmp_path / "exp")
+        assert not files(tmp_path / "exp")
+    assert train(config, tmp_path / "exp").exists()
