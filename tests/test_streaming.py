@@ -157,6 +157,21 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, tiny_disk, kind):
     assert [path for path in (tiny_disk / "out").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="writes and reads what only ffmpeg decodes")
+def test_a_full_disk_is_not_taken_for_a_broken_file(tmp_path, tiny_disk, monkeypatch):
+    write_audio(tmp_path / "song.wav", noise(20, rate=RATE), RATE)
+    command = ["ffmpeg", "-loglevel", "error", "-i", tmp_path / "song.wav", "-c:a", "aac", tmp_path / "song.m4a"]
+    subprocess.run(command, check=True)
+    monkeypatch.setattr("tempfile.tempdir", str(tiny_disk))
+    with pytest.raises(DataError) as caught, audio.decoded(tmp_path / "song.m4a"):
+        pass
+    assert str(caught.value) == (
+        f"{tmp_path}/song.m4a: expected room in {tiny_disk} for what ffmpeg makes of it, got none; make room there, or "
+        "name another folder in TMPDIR"
+    )
+    assert not list(tiny_disk.iterdir())
+
+
 # Separation
 
 

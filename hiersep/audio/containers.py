@@ -101,7 +101,7 @@ def decode(path: Path, out: Path, refusal: DataError, most_s: float | None = Non
         `out`.
 
     Raises:
-        DataError: The `refusal`, if ffmpeg cannot read the file either, or is not there.
+        DataError: The `refusal`, if ffmpeg cannot read the file either, or is not there; or if `out` has no room.
     """
     if shutil.which("ffmpeg") is None:
         raise DataError(f"{refusal}; ffmpeg, which reads more formats, is not installed") from refusal
@@ -113,5 +113,10 @@ def decode(path: Path, out: Path, refusal: DataError, most_s: float | None = Non
     try:
         target.run(capture_stdout=True, capture_stderr=True, overwrite_output=True)
     except ffmpeg.Error as error:
+        if b"No space left" in error.stderr:
+            raise DataError(
+                f"{path}: expected room in {out.parent.parent} for what ffmpeg makes of it, got none; make room there, "
+                "or name another folder in TMPDIR"
+            ) from error
         raise refusal from error
     return out
