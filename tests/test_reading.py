@@ -46,7 +46,7 @@ def test_an_excerpt_at_another_rate_is_that_of_the_whole_resampled(tmp_path, sta
     assert error_db(excerpt[0, 100:], truth[100:]) < -60
 
 
-@pytest.mark.parametrize("damage", ["removed", "emptied", "text", "nan"])
+@pytest.mark.parametrize("damage", ["removed", "emptied", "cut", "text", "nan"])
 def test_what_is_damaged_after_indexing_is_silent_and_named_once(tmp_path, damage):
     write_slakh(tmp_path, {"Track00001": [(PIANO, tone(2.0)), (BASS, noise(2.0))]})
     catalog = open_dataset(tmp_path, jobs=1)
@@ -56,6 +56,8 @@ def test_what_is_damaged_after_indexing_is_silent_and_named_once(tmp_path, damag
         path.unlink()
     elif damage == "nan":
         write_audio(path, np.full((1, 2 * RATE), np.nan))
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     else:
         path.write_bytes(b"" if damage == "emptied" else b"some text")
     with pytest.warns(HiersepWarning, match=f"damaged since it was indexed, silent from here on: {path}") as caught:

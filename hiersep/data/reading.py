@@ -172,6 +172,9 @@ def _read_file(catalog: Catalog, track: int, stem: int, start_s: float, excerpt:
     frames = round((before + length / catalog.sample_rate + after) * measured.sample_rate)
     try:
         samples, rate = audio.read(source.path, start=start, frames=frames, stream=source.stream)
+        expected = min(frames, measured.frames - start)
+        if source.stream is None and samples.shape[1] < expected:  # a stream says so itself
+            raise DataError(f"{source.path}: expected {expected} frames from {start} on, got {samples.shape[1]}")
     except DataError as error:
         first = catalog.named.first_time(track, stem)
         if not catalog.lenient or catalog.named.all_of(track):
