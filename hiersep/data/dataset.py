@@ -178,9 +178,7 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         self.nodes = node_axis(self.hierarchy, target, query=query, levels=levels)
         self.split, self.duration, self.seed, self._channels = split, duration, seed, channels
         self.catalogs = tuple(
-            replace(
-                open_dataset(place, sample_rate=sample_rate, jobs=jobs, splits=table, strict=strict), lenient=not strict
-            )
+            _open(place, sample_rate=sample_rate, jobs=jobs, splits=table, strict=strict)
             for place, table in zip(folders, _of_each(splits, len(folders)), strict=True)
         )
         self._samplers = [
@@ -287,6 +285,10 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
             "known": torch.from_numpy(mixed.known),
         }
         return item if mixed.query is None else {**item, "query": torch.from_numpy(mixed.query)}
+
+
+def _open(folder: str | os.PathLike[str], *, strict: bool, **options: Any) -> Catalog:
+    return replace(open_dataset(folder, strict=strict, **options), lenient=not strict)
 
 
 def node_axis(

@@ -80,10 +80,15 @@ def fit_static(
 
     with torch.inference_mode():
         masks = fit_static_masks(map(heard, bar), stft).nan_to_num(nan=1.0)  # (node, 1, freq, 1)
-    damaged = sum(len(catalog.named) for catalog in dataset.catalogs)
-    if damaged:
-        raise DataError(
-            f"{place}: {damaged} files were damaged while static masks were fitted to them; bring them back, and run "
-            "the same command again"
-        )
+    _refuse_damage(dataset)
     return dict(zip(dataset.nodes, masks, strict=True))
+
+
+def _refuse_damage(dataset: HierarchicalMixtureDataset) -> None:
+    """Refuse masks that were fitted to files while these were damaged."""
+    for catalog in dataset.catalogs:
+        if catalog.named:
+            raise DataError(
+                f"{catalog.folder}: {len(catalog.named)} files were damaged while static masks were fitted to them; "
+                "bring them back, and run the same command again"
+            )
