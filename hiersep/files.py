@@ -66,6 +66,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
     """Say that a file or a folder cannot be written, and what to do."""
     if error.errno in _NO_ROOM:
+        path = Path(*(part for part in Path(path).parts if not part.startswith(TEMPORARY_PREFIX)))  # as it was to be
         return DataError(f"{path}: cannot be written ({error.strerror}); make room, and run the same command again")
     return DataError(f"{path}: cannot write here ({error.strerror}); choose a folder that can be written to")
 
