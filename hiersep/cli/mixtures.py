@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from hiersep.cli.command import NOTHING_STARTED, SOME_FAILED, say_error
+from hiersep.cli.command import NOTHING_STARTED, SOME_FAILED, say, say_error
 from hiersep.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -201,13 +201,13 @@ def take_apart(
         try:
             about = _take_one(mixture, folder, options, passage_for(mixture), example)
             if not options.as_json:
-                print("\n".join([*about["files"].values(), *filter(None, [about.get("report")])]))
+                say("\n".join([*about["files"].values(), *filter(None, [about.get("report")])]))
         except DataError as error:
             say_error(error)
             about = {"error": str(error)}
         done.append({"mixture": str(mixture), **about})
     if options.as_json:
-        print(json.dumps({"dry_run": options.dry_run, "mixtures": done}, indent=2, ensure_ascii=False))
+        print(json.dumps({"dry_run": options.dry_run, "mixtures": done}, indent=2))
     failed = sum("error" in about for about in done)
     if failed:
         raise typer.Exit(SOME_FAILED if failed < len(done) else NOTHING_STARTED)
