@@ -168,14 +168,19 @@ def _expand(word: Path) -> dict[Path, Path]:
         files = sorted(path for path in word.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
         if not files:
             raise DataError(f"{word}: expected audio files in this folder, got none; name another, or the files")
-        return {path: path.relative_to(word).with_suffix("") for path in files}
+        return {path: path.relative_to(word).parent / _folder_name(path) for path in files}
     if not word.exists() and glob.has_magic(str(word)):
         names = glob.glob(str(word), recursive=True)  # noqa: PTH207  # a Path's takes no absolute patterns
         files = sorted(path for path in map(Path, names) if not path.is_dir())
         if not files:
             raise DataError(f"{word}: expected a pattern of files, got one that fits none; check the path")
-        return {path: Path(path.stem) for path in files}
-    return {word: Path(word.stem)}
+        return {path: Path(_folder_name(path)) for path in files}
+    return {word: Path(_folder_name(word))}
+
+
+def _folder_name(mixture: Path) -> str:
+    """Name the folder of a mixture's results after it; ``...wav`` gives no folder above."""
+    return mixture.stem if mixture.stem.strip(".") else "mixture"
 
 
 def take_apart(
