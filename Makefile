@@ -9,7 +9,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: help env demo test coverage test-recipes test-slow lint bench reliability docs clean
+.PHONY: help env demo test coverage test-recipes test-slow lint audit bench reliability docs clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -56,6 +56,9 @@ lint: env  ## Format, style, types, spelling
 	$(BIN)/yamllint --strict .
 	$(BIN)/codespell
 	bash -n .ci/run recipes/*.sh recipes/*/run.sh .ci/system-libraries
+
+audit: env  ## Known weaknesses of the installed packages, by what PyPI publishes
+	$(BIN)/pip-audit --progress-spinner off --skip-editable
 
 bench: env  ## Speed beside peers and floors
 	@set -e; for file in benchmarks/[!_]*.py; do $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
