@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # How long an example takes is the machine's business, and that of whoever else is at work on it.
 settings.register_profile("hiersep", deadline=None)
+# For `make mutants`: that a test fails is enough, and the same examples judge every mutant.
+settings.register_profile("mutants", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
 settings.load_profile("hiersep")
 
 
