@@ -59,7 +59,7 @@ def test_the_layer_has_nothing_to_learn_and_says_its_kind():
 
 @pytest.mark.parametrize("kind", ["maximum", "", None])
 def test_another_kind_is_refused_and_not_taken_for_none(kind):
-    with pytest.raises(ConfigError, match=r"^constraint: expected none or max, got "):
+    with pytest.raises(ConfigError, match=rf"^constraint: expected none or max, got {kind!r}"):
         HierarchicalConstraint(kind)
 
 

@@ -225,7 +225,13 @@ def test_a_page_of_another_site_is_not_answered(app, visit):
     for origin in ("http://evil.example", "null", "http://127.0.0.1:1", f"{own}.evil.example", "http://localhost"):
         for method, path in (("POST", f"/end/{visit.token}"), ("POST", "/gradio_api/queue/join"), ("GET", "/config")):
             assert app.ask(method, path, b"{}" if method == "POST" else None, {"Origin": origin})[0] == 403
+    for site in ("cross-site", "same-site"):  # another port of this computer is the same site
+        for method, path in (("POST", f"/end/{visit.token}"), ("DELETE", f"/bring/{visit.token}/mixture")):
+            assert app.ask(method, path, b"", {"Origin": "null", "Sec-Fetch-Site": site})[0] == 403
+        assert app.ask("GET", "/", headers={"Sec-Fetch-Site": site})[0] == 200  # whoever follows a link is let in
     assert app.sessions.with_token(visit.token) is visit
     assert app.ask("GET", "/config", headers={"Origin": own})[0] == 200
+    own_farewell = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
+    assert app.ask("POST", "/end/nobody", b"", own_farewell)[0] == 204
     for host in ("evil.example", f"evil.example:{app.port}", "127.0.0.1.evil.example"):
         assert app.ask("GET", "/", headers={"Host": host})[0] == 400

@@ -89,9 +89,15 @@ class Door:
 
 
 def is_foreign(scope: Scope) -> bool:
-    """Say whether a page of another site asks: of what may change anything, browsers tell whose page it was."""
+    """Say whether a page of another site asks for something to be done; it may lead here, and read nothing.
+
+    Browsers tell. By their ``Origin`` alone, which older ones have, the farewell of our own page could not be told from
+    others': it is ``null``, as the page is to name itself to nobody.
+    """
     headers = dict(scope["headers"])
-    origin = headers.get(b"origin")
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    if site is not None:
+        return site not in (b"same-origin", b"none") and scope["method"] not in ("GET", "HEAD")
     return origin is not None and urlsplit(origin).netloc != headers.get(b"host")
 
 
