@@ -9,7 +9,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: help env demo test coverage test-recipes test-slow lint bench reliability docs clean
+.PHONY: help env demo test coverage test-recipes test-slow lint audit mutants bench reliability docs clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -57,6 +57,12 @@ lint: env  ## Format, style, types, spelling
 	$(BIN)/codespell
 	bash -n .ci/run recipes/*.sh recipes/*/run.sh .ci/system-libraries
 
+audit: env  ## Known weaknesses of the installed packages, by what PyPI publishes
+	$(BIN)/pip-audit --progress-spinner off --skip-editable
+
+mutants: env  ## Change the mathematics sign by sign, and count what the tests notice; hours
+	$(BIN)/python -m benchmarks.reliability.mutants
+
 bench: env  ## Speed beside peers and floors
 	@set -e; for file in benchmarks/[!_]*.py; do $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
 
@@ -68,4 +74,4 @@ docs: env  ## The guide, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:  ## What was built, not the environment
-	rm -rf build dist site out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info
+	rm -rf build dist site out mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info

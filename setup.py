@@ -65,6 +65,8 @@ EXTRAS_REQUIRE = {
         "dask>=2024.1",  # measuring spread over machines is tested on its local cluster; BSD
         "distributed>=2024.1",  # the cluster; BSD
         "playwright>=1.48",  # drives the system's Chromium, in which pages are tested; Apache-2.0
+        "mutmut>=3.8",  # changes code to see whether tests notice (make mutants); BSD
+        "pip-audit>=2.7",  # known weaknesses of installed packages (make audit); Apache-2.0
         "pre-commit>=3.7",
         "wheel",
     ],

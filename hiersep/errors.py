@@ -54,3 +54,13 @@ def near_miss(word: object, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(str(word), list(known), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def printable(text: object) -> str:
+    r"""Show a stranger's text in one line: line breaks and a terminal's control characters become escapes.
+
+    Example:
+        >>> printable("a\nb")
+        'a\\nb'
+    """
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))

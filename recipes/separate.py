@@ -42,7 +42,7 @@ def mixture_of(catalog: Catalog, number: int, folder: Path) -> Path:
     track = catalog.tracks[number]
     if track.mixture is not None:
         return track.mixture.path
-    song = folder.with_name(f"{folder.name} {track.id}.wav")
+    song = folder.with_name(f"{folder.name} {track.id.replace('/', ' ')}.wav")
     audio.write(song, read_song(catalog, number).sum(axis=0), catalog.sample_rate, subtype="FLOAT")
     return song
 

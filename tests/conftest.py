@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 
 # How long an example takes is the machine's business, and that of whoever else is at work on it.
-settings.register_profile("hiersep", deadline=None)
+BUSY = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("hiersep", **BUSY)
+# For `make mutants`: that a test fails is enough, and the same examples judge every mutant.
+settings.register_profile("mutants", derandomize=True, phases=(Phase.explicit, Phase.generate), **BUSY)
 settings.load_profile("hiersep")
 
 

@@ -154,6 +154,15 @@ def test_the_sums_of_a_rendition_hold(catalog, mixers):
 # --- what is no annotation
 
 
+def test_no_file_is_read_that_an_annotation_names_as_its_hierarchy(sandbox, tmp_path):
+    content, read = sandbox
+    (tmp_path / "secret.yaml").write_text(ISMIR.dump())
+    for name in (str(tmp_path / "secret.yaml"), "../secret.yaml", "slakh_ismir2020"):
+        content["hierarchy"] = name
+        with pytest.raises(DataError, match="hierarchy: expected a mapping"):
+            read()
+
+
 @pytest.fixture
 def sandbox(catalog, mixers, tmp_path):
     """The JSON of an annotation, and a function that reads it when it is changed."""

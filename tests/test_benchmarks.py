@@ -151,3 +151,16 @@ def test_the_time_that_a_gpu_is_busy_counts_what_overlaps_once():
 
     assert covered([(3.0, 4.0), (0.0, 1.0), (0.5, 2.0), (3.2, 3.3)]) == 3
     assert covered([]) == 0
+
+
+def test_a_mutant_is_noticed_where_a_test_fails_or_never_ends(tmp_path):
+    from benchmarks.reliability.mutants import count
+
+    codes = {"a": 1, "b": 3, "c": 0, "d": None, "e": 36, "f": -24, "g": 33, "h": 5}
+    for name, of_file in (("hiersep/losses.py", codes), ("hiersep/audio.py", {})):
+        meta = tmp_path / f"{name}.meta"
+        meta.parent.mkdir(exist_ok=True)
+        meta.write_text(json.dumps({"exit_code_by_key": of_file}))
+    found = count(tmp_path)
+    assert list(found) == ["hiersep/losses.py"]
+    assert found["hiersep/losses.py"] == {"killed": 2, "survived": 1, "pending": 1, "endless": 2, "untested": 2}

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from hiersep.errors import ConfigError
-from hiersep.models.constraints import HierarchicalConstraint, PathMasks, running_maximum
+from hiersep.hierarchy import Hierarchy
+from hiersep.models.constraints import HierarchicalConstraint, PathMasks, kind_of, running_maximum
 
 masks = arrays(np.float32, array_shapes(min_dims=2, max_dims=4, max_side=4), elements=st.floats(0, 1, width=32))
 
@@ -58,7 +59,7 @@ def test_the_layer_has_nothing_to_learn_and_says_its_kind():
 
 @pytest.mark.parametrize("kind", ["maximum", "", None])
 def test_another_kind_is_refused_and_not_taken_for_none(kind):
-    with pytest.raises(ConfigError, match=r"^constraint: expected none or max, got "):
+    with pytest.raises(ConfigError, match=rf"^constraint: expected none or max, got {kind!r}"):
         HierarchicalConstraint(kind)
 
 
@@ -75,3 +76,10 @@ def test_masks_of_a_path_are_sigmoids_of_what_the_head_gives_and_then_constraine
 def test_complex_masks_of_a_path_are_what_the_head_gives():
     heads = torch.complex(torch.linspace(-3, 3, 12), torch.linspace(5, -5, 12)).view(2, 3, 2)
     assert torch.equal(PathMasks("none")(heads), heads)
+
+
+def test_nodes_of_one_path_are_a_path_whatever_is_left_out_of_it_and_others_a_tree():
+    tree = Hierarchy.load({"name": "t", "levels": ["m", "a", "b"], "tree": {"m": [{"x": ["p", "q"]}, "y"]}})
+    paths = [["x"], ["p"], ["x", "p"], ["m", "q"], ["m", "x", "q"], ["y"]]
+    assert {kind_of(tree, nodes) for nodes in paths} == {"path"}
+    assert {kind_of(tree, nodes) for nodes in (["x", "y"], ["p", "q"], ["x", "p", "q"], ["y", "p"])} == {"tree"}

@@ -1,5 +1,7 @@
 """Stems in, mixture and submixes out: every sum exact, every sample in its place."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import (
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 from hiersep import audio
 from hiersep.data.catalog import open_dataset
 from hiersep.data.events import Event, MixtureSpec
-from hiersep.data.mixing import mix, mix_protected, realise, shape_event
+from hiersep.data.mixing import mix, mix_protected, realise, realise_query, shape_event
 from hiersep.data.sampling import Clip, coherent
 from hiersep.hierarchy import Hierarchy
 
@@ -232,6 +234,35 @@ def test_a_track_read_in_one_go_equals_its_events_one_by_one(two_stems):
     assert np.array_equal(realise(two_stems, MixtureSpec(tuple(louder), (None, None), 1.0)), np.stack(apart))
     reversed_events = MixtureSpec(whole.events[::-1], (None, None), 1.0)
     assert np.array_equal(realise(two_stems, reversed_events), realise(two_stems, whole)[::-1])
+
+
+DIFFERENT = {
+    "source_time": 2.0, "duration": 0.5, "event_time": 0.25, "pitch_shift": 2.0, "time_stretch": 1.5, "gain_db": -6.0,
+    "augmentation": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("differs", DIFFERENT)
+@pytest.mark.parametrize("which", [(0,), (1,), (0, 1)], ids=["first", "second", "both"])
+def test_a_mixture_is_its_events_whichever_of_them_is_unlike_a_plain_excerpt(two_stems, differs, which):
+    events = [Event(0, stem, 1.5, 1.0) for stem in (0, 1)]
+    for number in which:
+        events[number] = replace(events[number], **{differs: DIFFERENT[differs]})
+    for order in (events, events[::-1], [events[0], events[0]], events[:1]):
+        apart = [realise(two_stems, MixtureSpec((event, event, event), (None,) * 3, 1.0))[0] for event in order]
+        together = realise(two_stems, MixtureSpec(tuple(order), (None,) * len(order), 1.0))
+        assert np.array_equal(together, np.stack(apart))
+
+
+def test_what_shows_the_target_is_an_excerpt_of_its_stem(two_stems):
+    file = read_audio(two_stems.tracks[0].stems[1].path)
+    spec = MixtureSpec((), (), 1.0, query=Event(0, 1, 1.5, 0.75))
+    (query,) = realise_query(two_stems, spec)
+    assert query.shape == (12000,)
+    assert np.abs(query[:8000] - file[0, 24000:32000]).max() < 1e-7
+    assert not query[8000:].any()  # the stem has ended
+    assert np.array_equal(realise_query(two_stems, spec, channels=2), np.stack([query, query]))
+    assert realise_query(two_stems, MixtureSpec((), (), 1.0)) is None
 
 
 @pytest.mark.parametrize(("source_time", "samples"), [(3.5, 8000), (4.0, 0), (9.0, 0), (4.0 - 1 / RATE, 1)])

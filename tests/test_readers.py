@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from hiersep import Hierarchy, audio
 from hiersep.data.readers import READERS, find_reader, folder, medleydb, moisesdb, musdb18, slakh
-from hiersep.data.readers.metadata import inside
 from hiersep.errors import DataError, HiersepWarning
+from hiersep.files import inside
 
 SOUND = tone(0.1)
 
@@ -479,7 +479,7 @@ def test_no_path_of_medleydb_leaves_its_song(own_copy, key, name):
     path = place / "V1/AnArtist_Band/AnArtist_Band_METADATA.yaml"
     change_yaml(path, lambda content: (content["stems"]["S03"] if key == "filename" else content).update({key: name}))
     message = message_of(read, place)
-    assert message.startswith(f"{path}: expected a file in the folder of its track, got ")
+    assert message.startswith(f"{path}: expected a file in {path.parent}, got ")
     assert message.endswith(", which leads out of it")
 
 
@@ -490,7 +490,7 @@ def test_no_path_of_moisesdb_leaves_its_song(own_copy, key, name):
     path = place / "moisesdb_v0.1/0a000000-0000-4000-8000-000000000000/data.json"
     change_json(path, lambda stem: (stem if key == "stemName" else stem["tracks"][0]).update({key: name}))
     message = message_of(read, place)
-    assert message.startswith(f"{path}: expected a file in the folder of its track, got ")
+    assert message.startswith(f"{path}: expected a file in {path.parent}, got ")
 
 
 def test_no_suffix_of_moisesdb_leaves_its_song(own_copy):

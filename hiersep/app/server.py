@@ -9,7 +9,7 @@ import mimetypes
 import os
 import signal
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 # Before gradio is loaded, which reads them: it phones nobody.
 os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
@@ -59,10 +59,12 @@ class Door:
 
     Args:
         app: What lies behind.
+        local: Refuse as well what pages of other sites ask, whose browser runs on this computer too. Where a proxy
+            stands before the app, it knows the names of the site, and this does not.
     """
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
+    def __init__(self, app: ASGIApp, *, local: bool = True):
+        self.app, self._local = app, local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -81,7 +83,22 @@ class Door:
 
         path = scope["path"]
         app = self.app if path == "/" or path.startswith(_LET_IN) else PlainTextResponse("no such page", 404)
+        if self._local and is_foreign(scope):
+            app = PlainTextResponse("asked by a page of another site", 403)
         await app(scope, receive, send_with_policy)
+
+
+def is_foreign(scope: Scope) -> bool:
+    """Say whether a page of another site asks for something to be done; it may lead here, and read nothing.
+
+    Browsers tell. By their ``Origin`` alone, which older ones have, the farewell of our own page could not be told from
+    others': it is ``null``, as the page is to name itself to nobody.
+    """
+    headers = dict(scope["headers"])
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    if site is not None:
+        return site not in (b"same-origin", b"none") and scope["method"] not in ("GET", "HEAD")
+    return origin is not None and urlsplit(origin).netloc != headers.get(b"host")
 
 
 class Files:
@@ -194,7 +211,7 @@ def make_app(sessions: Sessions, networks: Networks, *, device: str | None = Non
     Files(sessions).connect(app)
     if local:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL, "[::1]"])
-    app.add_middleware(Door)
+    app.add_middleware(Door, local=local)
     gr.mount_gradio_app(
         app,
         build(Answers(sessions, networks, device)),

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     Audio = npt.NDArray[np.float32]
 
+# How containers begin: the boxes of MP4 and its kin; Matroska and WebM, Ogg, RIFF.
+_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
+_OTHERS = (b"\x1a\x45\xdf\xa3", b"OggS", b"RIFF")
 CODEC_FRAMES = 4096  # that a codec may withhold at an end; whoever misses more is damaged
 
 
@@ -45,6 +48,7 @@ def probe(path: Path, stream: int) -> tuple[Any, AudioInfo]:
     import stempeg
 
     place = str(path.absolute())  # a name such as concat:a or -i would be taken for more than a file
+    _refuse_playlists(path, stream)
     try:
         header = stempeg.Info(place)
         if not 0 <= stream < header.nb_audio_streams:
@@ -55,6 +59,22 @@ def probe(path: Path, stream: int) -> tuple[Any, AudioInfo]:
         lines = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()
         reason = lines[-1].removeprefix(f"{place}: ") if lines else error
         raise unreadable(path, reason, stream) from error
+
+
+def _refuse_playlists(path: Path, stream: int) -> None:
+    """Refuse what is no container by its first bytes: ffmpeg also takes texts that name other files and hosts.
+
+    stempeg passes no list of formats on to it, as `decode` does.
+    """
+    if not path.is_file():
+        raise unreadable(path, "no file", stream)
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise unreadable(path, error, stream) from error
+    if not (head[4:] in _BOXES or head.startswith(_OTHERS)):
+        raise unreadable(path, "Invalid data found when processing input", stream)
 
 
 def read_stream(path: Path, stream: int, start: int, frames: int) -> tuple[Audio, int]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hiersep.cli.command import command
+from hiersep.cli.command import command, say
 
 
 @command
@@ -60,12 +60,8 @@ def app(
 
     networks, device = Networks(model or []), choose_device(device)
     working = serve(
-        networks, limits, place, device=device, ready=lambda: _say(f"hiersep is at {place.url} (Ctrl-C stops it)")
+        networks, limits, place, device=device, ready=lambda: say(f"hiersep is at {place.url} (Ctrl-C stops it)")
     )
-    _say("Stopped; uploads and results are removed.")
+    say("Stopped; uploads and results are removed.")
     if working:
         os._exit(0)  # otherwise Python waits for the network's thread
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from hiersep.errors import HiersepError, HiersepWarning
+from hiersep.errors import HiersepError, HiersepWarning, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,14 +23,19 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 SOME_FAILED, NOTHING_STARTED, INTERRUPTED = 1, 2, 130
 
 
+def say(text: object) -> None:
+    """Print lines in which no name steers the terminal, whatever file or song it is of."""
+    print("\n".join(map(printable, str(text).split("\n"))), flush=True)
+
+
 def say_error(message: object) -> None:
     """Print one line to standard error."""
-    print(f"hiersep: error: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"hiersep: error: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 def say_warning(message: object) -> None:
     """Print one line to standard error, and go on."""
-    print(f"hiersep: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"hiersep: warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 def _say_warning(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hiersep.cli.command import SOME_FAILED, command
+from hiersep.errors import printable
 
 
 @command
@@ -34,7 +35,7 @@ def doctor(
     for finding in examine():
         findings.append(finding)
         if not as_json:
-            console.print(f"{marks[finding.state]}  {escape(finding.name)}: {escape(finding.text)}")
+            console.print(f"{marks[finding.state]}  {escape(finding.name)}: {escape(printable(finding.text))}")
     if as_json:
         print(json.dumps([finding._asdict() for finding in findings], indent=2))
     if any(finding.state == "broken" for finding in findings):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hiersep.cli.command import command
+from hiersep.cli.command import command, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,10 +141,10 @@ def _score(
     if as_json:
         print(json.dumps(results, indent=2))
         return
-    print(table(results))
-    print(f"Written: {out / 'results.json'}, {out / 'scores.csv'}, {out / 'clips.json'}")
+    say(table(results))
+    say(f"Written: {out / 'results.json'}, {out / 'scores.csv'}, {out / 'clips.json'}")
     if example is not None:
-        print(f"Listen: {example / 'report.html'}")
+        say(f"Listen: {example / 'report.html'}")
 
 
 def _score_whole(
@@ -173,8 +173,8 @@ def _score_whole(
     if as_json:
         print(json.dumps(results, indent=2))
         return
-    print(song_table(results))
-    print(f"Written: {out / 'songs.json'}, {out / 'songs'}")
+    say(song_table(results))
+    say(f"Written: {out / 'songs.json'}, {out / 'songs'}")
 
 
 def _given(model: list[str] | None, data: Path | None, out: Path | None) -> tuple[list[str], Path, Path]:
@@ -208,7 +208,7 @@ def _compare(folders: tuple[Path, Path], out: Path | None, *, alone: bool, as_js
         )
     comparison = compare(*folders)
     text = comparison_table(comparison)
-    print(json.dumps(comparison, indent=2) if as_json else text)
+    say(json.dumps(comparison, indent=2) if as_json else text)
     if out is not None:
         write_json(out / "comparison.json", comparison)
         write_text(out / "comparison.md", text + "\n")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hiersep.cli.command import command
+from hiersep.cli.command import command, say
 
 
 @command
@@ -47,6 +47,6 @@ def index(
     _, report = index_dataset(
         data, sample_rate=sample_rate, jobs=jobs, splits=splits, store_channels=channels if store else None
     )
-    print(json.dumps(report.to_dict(), indent=2, allow_nan=False) if as_json else draw_report(report))
+    say(json.dumps(report.to_dict(), indent=2, allow_nan=False) if as_json else draw_report(report))
     if strict:
         refuse_findings(report)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hiersep.cli.command import command
+from hiersep.cli.command import command, say
 
 if TYPE_CHECKING:
     from hiersep.hierarchy import Hierarchy
@@ -40,7 +40,7 @@ def info(
 
     if model is not None:
         header = read_header(locate(model))
-        print(json.dumps(_as_json(header), indent=2) if as_json else "\n".join(_as_lines(header)))
+        say(json.dumps(_as_json(header), indent=2) if as_json else "\n".join(_as_lines(header)))
         return
     shipped = list_pretrained()
     if as_json:
@@ -48,9 +48,9 @@ def info(
         return
     width = max(map(len, shipped), default=0)
     for name, description in shipped.items():
-        print(f"{name:<{width}}  {description}")
+        say(f"{name:<{width}}  {description}")
     if not shipped:
-        print("No network is shipped; name a checkpoint.")
+        say("No network is shipped; name a checkpoint.")
 
 
 def _as_json(header: Header) -> dict[str, Any]:
@@ -65,10 +65,9 @@ def _as_json(header: Header) -> dict[str, Any]:
 
 def _as_lines(header: Header) -> list[str]:
     from hiersep.config import NetworkConfig, QueryConfig, SpectrumConfig
-    from hiersep.errors import CheckpointError, HiersepError
+    from hiersep.errors import CheckpointError, HiersepError, printable
     from hiersep.files import size_text
     from hiersep.hierarchy import Hierarchy
-    from hiersep.models.header import printable
 
     network, arguments = header.about["network"], header.about["arguments"]
     try:

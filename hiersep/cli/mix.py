@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hiersep.cli.command import SOME_FAILED, command, say_error
+from hiersep.cli.command import SOME_FAILED, command, say, say_error
 
 if TYPE_CHECKING:
     from hiersep.data.writing import WriteSummary
@@ -88,7 +88,7 @@ def mix(
         format=format,  # type: ignore[arg-type]  # checked there
     )
     if dry_run:
-        print(foresee_mixtures(settings, jobs=jobs))
+        say(foresee_mixtures(settings, jobs=jobs))
         return
     _report(write_mixtures(out, settings, jobs=jobs))
 
@@ -96,7 +96,7 @@ def mix(
 def _report(summary: WriteSummary) -> None:
     """Say what is there, and what could not be rebuilt."""
     there = f"; {summary.skipped} were there already" if summary.skipped else ""
-    print(f"{summary.path}: {summary.mixtures} mixtures of {len(summary.nodes)} nodes{there}")
+    say(f"{summary.path}: {summary.mixtures} mixtures of {len(summary.nodes)} nodes{there}")
     for reason in summary.failed:
         say_error(reason)
     if summary.failed:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from hiersep.cli.command import NOTHING_STARTED, SOME_FAILED, say_error
+from hiersep.cli.command import NOTHING_STARTED, SOME_FAILED, say, say_error
 from hiersep.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -168,14 +168,19 @@ def _expand(word: Path) -> dict[Path, Path]:
         files = sorted(path for path in word.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
         if not files:
             raise DataError(f"{word}: expected audio files in this folder, got none; name another, or the files")
-        return {path: path.relative_to(word).with_suffix("") for path in files}
+        return {path: path.relative_to(word).parent / _folder_name(path) for path in files}
     if not word.exists() and glob.has_magic(str(word)):
         names = glob.glob(str(word), recursive=True)  # noqa: PTH207  # a Path's takes no absolute patterns
         files = sorted(path for path in map(Path, names) if not path.is_dir())
         if not files:
             raise DataError(f"{word}: expected a pattern of files, got one that fits none; check the path")
-        return {path: Path(path.stem) for path in files}
-    return {word: Path(word.stem)}
+        return {path: Path(_folder_name(path)) for path in files}
+    return {word: Path(_folder_name(word))}
+
+
+def _folder_name(mixture: Path) -> str:
+    """Name the folder of a mixture's results after it; ``...wav`` gives no folder above."""
+    return mixture.stem if mixture.stem.strip(".") else "mixture"
 
 
 def take_apart(
@@ -201,13 +206,13 @@ def take_apart(
         try:
             about = _take_one(mixture, folder, options, passage_for(mixture), example)
             if not options.as_json:
-                print("\n".join([*about["files"].values(), *filter(None, [about.get("report")])]))
+                say("\n".join([*about["files"].values(), *filter(None, [about.get("report")])]))
         except DataError as error:
             say_error(error)
             about = {"error": str(error)}
         done.append({"mixture": str(mixture), **about})
     if options.as_json:
-        print(json.dumps({"dry_run": options.dry_run, "mixtures": done}, indent=2, ensure_ascii=False))
+        print(json.dumps({"dry_run": options.dry_run, "mixtures": done}, indent=2))
     failed = sum("error" in about for about in done)
     if failed:
         raise typer.Exit(SOME_FAILED if failed < len(done) else NOTHING_STARTED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hiersep.cli.command import command
+from hiersep.cli.command import command, say
 
 if TYPE_CHECKING:
     from hiersep.render import RenderSettings
@@ -104,12 +104,12 @@ def _render(out: Path, settings: RenderSettings, jobs: int | None, *, dry_run: b
     from hiersep.render import render as render_all
 
     if dry_run:
-        print(foresee(out, settings))
+        say(foresee(out, settings))
         return
     summary = render_all(out, settings, jobs=jobs)
     counts = ", ".join(f"{split} {count}" for split, count in summary.tracks.items())
     there = f"; {summary.skipped} tracks were there already" if summary.skipped else ""
-    print(f"{summary.path}: {counts} tracks, {summary.stems} stems, {summary.minutes:.1f} minutes{there}")
+    say(f"{summary.path}: {counts} tracks, {summary.stems} stems, {summary.minutes:.1f} minutes{there}")
 
 
 def _audit(out: Path, name: str, *, jobs: int | None, as_json: bool) -> None:
@@ -126,8 +126,8 @@ def _audit(out: Path, name: str, *, jobs: int | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps(result.to_dict(), indent=2))
     else:
-        print(summary(result, hierarchy))
+        say(summary(result, hierarchy))
     write_json(out / "audit.json", result.to_dict())
     plot_coverage(out / "audit.png", result.coverage, hierarchy)
     if not as_json:
-        print(f"Written: {out / 'audit.json'}, {out / 'audit.png'}")
+        say(f"Written: {out / 'audit.json'}, {out / 'audit.png'}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hiersep.cli.command import command
+from hiersep.cli.command import command, say
 
 
 @command
@@ -33,4 +33,4 @@ def report(
     """
     from hiersep.report import report_folder
 
-    print(report_folder(mixture, stems, out, references=references, query=like))
+    say(report_folder(mixture, stems, out, references=references, query=like))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hiersep.cli.command import INTERRUPTED, command, say_error
+from hiersep.cli.command import INTERRUPTED, command, say, say_error
 
 
 @command
@@ -54,5 +54,5 @@ def train(
         say_error(f"interrupted; the same command again goes on from the last saved step: {same}")
         raise typer.Exit(INTERRUPTED) from None
     if is_first(experiment.training):
-        print(f"Trained: {checkpoint}")
-        print(f"Next: hiersep separate SONG.wav --model {checkpoint} --out OUT")
+        say(f"Trained: {checkpoint}")
+        say(f"Next: hiersep separate SONG.wav --model {checkpoint} --out OUT")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hiersep.cli.command import command
+from hiersep.cli.command import command, say
 
 if TYPE_CHECKING:
     from hiersep.hierarchy import Hierarchy
@@ -58,7 +58,7 @@ def tree(
     _refuse_without_data(split, plot)
     if source is not None:
         hierarchy = Hierarchy.load(source)
-        print(json.dumps(_as_json(hierarchy), indent=2) if as_json else _as_text(hierarchy))
+        say(json.dumps(_as_json(hierarchy), indent=2) if as_json else _as_text(hierarchy))
         return
     shipped = [Hierarchy.load(name) for name in Hierarchy.available()]
     if as_json:
@@ -66,7 +66,7 @@ def tree(
         return
     width = max((len(hierarchy.name) for hierarchy in shipped), default=0)
     for hierarchy in shipped:
-        print(f"{hierarchy.name:<{width}}  {_counts(hierarchy)}")
+        say(f"{hierarchy.name:<{width}}  {_counts(hierarchy)}")
 
 
 def _refuse_without_data(split: str | None, plot: Path | None) -> None:
@@ -91,7 +91,7 @@ def _cover(data: Path, source: str | None, split: str | None, plot: Path | None,
     if as_json:
         print(json.dumps(coverage.to_dict(), indent=2, allow_nan=False))
     else:
-        print(f"{draw_coverage(coverage, hierarchy)}\n\n{draw_strays(coverage)}")
+        say(f"{draw_coverage(coverage, hierarchy)}\n\n{draw_strays(coverage)}")
     if plot is not None:
         from hiersep.plots import plot_coverage
 

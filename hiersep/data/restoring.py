@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -116,7 +117,9 @@ class Annotation:
             ) from error
 
     def _recipe(self, catalog: Catalog) -> Recipe:
-        hierarchy, spec, settings = Hierarchy.load(self.content["hierarchy"]), self.content["spec"], self.settings
+        tree, spec, settings = self.content["hierarchy"], self.content["spec"], self.settings
+        expect(isinstance(tree, Mapping), "hierarchy", "a mapping, as no file that an annotation names is read", tree)
+        hierarchy = Hierarchy.load(tree)
         places = {
             (stem.path.relative_to(catalog.folder).as_posix(), stem.stream): (t, s)
             for t, track in enumerate(catalog.tracks)

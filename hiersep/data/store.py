@@ -194,7 +194,7 @@ class Store:
         try:
             pairs = zip(self.names, self.blocks, strict=True)
             return all((self.folder / name).stat().st_size == block.size for name, block in pairs)
-        except OSError:
+        except (OSError, ValueError):  # a name that cannot be one
             return False
 
 

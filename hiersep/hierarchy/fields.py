@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 KEYS = ("name", "levels", "tree", "display", "match", "labels", "ignore")
 REQUIRED = ("name", "levels", "tree")
+LONGEST = 100  # characters of a name: files are called by it, and most systems allow 255 bytes, the suffix included
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ID = re.compile(r"[a-z][a-z0-9_]*")
@@ -56,6 +57,8 @@ def snake_case(text: str) -> str:
 def check_id(source: str, container: object, key: str | int | None, what: str, id: object) -> str:
     """Return `id` if it is one; `what` says of what (``node``, ``level``)."""
     if isinstance(id, str) and _ID.fullmatch(id):
+        if len(id) > LONGEST:
+            raise fail(source, container, key, f"{what} '{id[:20]}...': expected at most {LONGEST} characters")
         return id
     if not isinstance(id, str):
         raise fail(source, container, key, f"expected the id of a {what}, got {describe(id)}")
@@ -79,6 +82,8 @@ def read_name(data: Mapping[str, Any], source: str) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         expected = "expected a name (letters, digits, '.', '_', '-')"
         raise fail(source, data, "name", f"{expected}, got {describe(name)}")
+    if len(name) > LONGEST:
+        raise fail(source, data, "name", f"expected a name of at most {LONGEST} characters, got {len(name)}")
     return name
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hiersep.errors import HiersepWarning
-from hiersep.hierarchy.fields import KEYS, describe, fail, is_list, snake_case
+from hiersep.hierarchy.fields import KEYS, LONGEST, describe, fail, is_list, snake_case
 from hiersep.hierarchy.nodes import default_display
 from hiersep.strict_yaml import MAX_DEPTH, YamlDict, YamlList, line_of, place
 
@@ -52,7 +52,7 @@ def translate(data: Mapping[str, Any], source: str, name: str) -> YamlDict:
         what = f"left out what claims nothing: {', '.join(reading.dropped)}"
         warnings.warn(f"{place(source)}: {what}", HiersepWarning, stacklevel=2)
     document = YamlDict(line_of(data))
-    document.add("name", snake_case(name) or "nested", line)
+    document.add("name", snake_case(name)[:LONGEST] or "nested", line)
     levels = [IMPLICIT_ROOT, *(f"level_{depth}" for depth in range(1, reading.depth + 1))]
     document.add("levels", levels, line)
     document.add("tree", tree, line)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hiersep import audio
 from hiersep.errors import ConfigError, DataError
-from hiersep.files import fingerprint, lock_folder, sweep, write_json
+from hiersep.files import fingerprint, inside, lock_folder, sweep, write_json
 from hiersep.hierarchy import Hierarchy
 from hiersep.separation.passage import RESIDUAL
 from hiersep.separation.spans import Span
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from hiersep.separation.passage import Passage
 
@@ -187,22 +188,22 @@ def read_separation(folder: str | os.PathLike[str]) -> Separated:
     """Read what stands beside estimates.
 
     Raises:
-        DataError: If there is no such file, or it says something else.
+        DataError: If there is no such file, it says something else, or a file that it names lies elsewhere.
     """
     path = Path(folder) / ABOUT
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         start, rate = about["start"] / about["sample_rate"], about["sample_rate"]
-        names = {str(name): Path(str(file)) for name, file in about["files"].items()}
-        hierarchy = Hierarchy.load(about["hierarchy"])
-        if about["format"] != FORMAT or any(file.name != str(file) for file in names.values()):
+        names = {str(name): str(file) for name, file in about["files"].items()}
+        if about["format"] != FORMAT or not isinstance(about["hierarchy"], Mapping):  # no file is read that it names
             raise ValueError("another format")
+        hierarchy = Hierarchy.load(about["hierarchy"])
         span = Span(start, start + about["frames"] / rate)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
         raise DataError(
             f"{path}: expected what hiersep separate or query wrote beside its results, got none; name their folder"
         ) from error
-    return Separated({name: Path(folder) / file for name, file in names.items()}, hierarchy, span)
+    return Separated({name: inside(path.parent, path, file) for name, file in names.items()}, hierarchy, span)
 
 
 def output_files(passage: Passage, out: Path, file_format: audio.FileFormat, *, residual: bool) -> dict[str, Path]:

@@ -17,6 +17,7 @@ from hiersep.audio import SUFFIXES
 from hiersep.data.readers.metadata import refuse_splits
 from hiersep.data.tracks import Stem, Track
 from hiersep.errors import DataError
+from hiersep.files import own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ def tracks(folder: Path, splits: str | None = None) -> Iterator[Track]:
     songs = list(_songs(folder))
     names = Counter(song.name for _, song in songs)
     for split, song in songs:
-        files = [Stem(path.stem, path, {"filename": path.name}) for path in _audio_files(song)]
+        files = [Stem(path.stem, own(song, path.name), {"filename": path.name}) for path in _audio_files(song)]
         stems = sorted((stem for stem in files if not _is_mixture(stem.path)), key=lambda stem: stem.id)
         for one, other in itertools.pairwise(stems):
             if one.id == other.id:

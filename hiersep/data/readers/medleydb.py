@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hiersep.data.readers.metadata import each_once, entry, inside, mixture_at, present, read_metadata, refuse_splits
+from hiersep.data.readers.metadata import each_once, entry, mixture_at, present, read_metadata, refuse_splits
 from hiersep.data.tracks import Stem, Track
 from hiersep.errors import DataError
+from hiersep.files import inside, own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ def _metadata_of(song: Path, folder: Path) -> Path:
             f"{song}: expected {name} here or in {places[1].parent}, found neither; copy Metadata/ from "
             "github.com/marl/medleydb"
         )
-    return found
+    return own(found.parent, found.name)
 
 
 def _stems(song: Path, path: Path, content: dict[str, Any]) -> Iterator[Stem]:

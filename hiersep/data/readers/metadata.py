@@ -73,24 +73,6 @@ def entry(path: Path, mapping: Any, key: str, kind: type[Kind], of: str = "") ->
     return value
 
 
-def inside(folder: Path, said_by: Path, *names: str) -> Path:
-    """Join the name of a file that metadata say to the track's folder.
-
-    Args:
-        folder: The track's.
-        said_by: The metadata, for the message.
-        names: Of the folders below and the file.
-
-    Raises:
-        DataError: If it leads out of the folder: as an absolute path, by ``..`` or by a link.
-    """
-    path = folder.joinpath(*names)
-    if "\0" in str(path) or not path.resolve().is_relative_to(folder.resolve()):
-        name = "/".join(names)
-        raise DataError(f"{said_by}: expected a file in the folder of its track, got {name!r}, which leads out of it")
-    return path
-
-
 def present(stems: Iterator[Stem], said_by: Path) -> tuple[Stem, ...]:
     """Keep the stems whose file is there; a warning names each other one.
 

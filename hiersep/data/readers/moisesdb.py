@@ -20,9 +20,10 @@ import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from hiersep.data.readers.metadata import each_once, entry, inside, present, read_metadata, refuse_splits
+from hiersep.data.readers.metadata import each_once, entry, present, read_metadata, refuse_splits
 from hiersep.data.tracks import Stem, Track
 from hiersep.errors import HiersepWarning
+from hiersep.files import inside, own
 from hiersep.hierarchy import Hierarchy
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _is_known(track_type: str) -> bool:
 
 
 def _track(song: Path, splits: str | None) -> Track:
-    path = song / "data.json"
+    path = own(song, "data.json")
     content = read_metadata(path)
     split = None if splits is None else split_of(str(content.get("artist") or song.name))
     return Track(song.name, split, present(_stems(song, path, content), path))

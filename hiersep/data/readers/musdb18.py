@@ -24,6 +24,7 @@ from hiersep import audio
 from hiersep.data.readers.metadata import each_once, mixture_at, present, read_metadata, refuse_splits
 from hiersep.data.tracks import Stem, Track
 from hiersep.errors import DataError
+from hiersep.files import own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,5 +107,5 @@ def _from_streams(song: Path, split: str) -> Track:
 
 def _from_files(song: Path, split: str) -> Track:
     files, streams = _setup()["sources"], _setup()["stem_ids"]
-    stems = (Stem(id, song / files[id], {"filename": files[id]}) for id in sorted(files, key=streams.__getitem__))
-    return Track(_name(song), split, present(stems, Path("MUSDB18-HQ")), mixture_at(song / _setup()["mixture"]))
+    stems = (Stem(id, own(song, files[id]), {"filename": files[id]}) for id in sorted(files, key=streams.__getitem__))
+    return Track(_name(song), split, present(stems, Path("MUSDB18-HQ")), mixture_at(own(song, _setup()["mixture"])))

@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import functools
 import re
+import reprlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiersep.data.readers.metadata import each_once, entry, inside, mixture_at, present, read_metadata, refuse_splits
+from hiersep.data.readers.metadata import each_once, entry, mixture_at, present, read_metadata, refuse_splits
 from hiersep.data.tracks import Stem, Track
 from hiersep.errors import DataError
+from hiersep.files import inside, own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +67,7 @@ def tracks(folder: Path, splits: str | None = None) -> Iterator[Track]:
     places = each_once((place.name, place) for place in _track_folders(folder))
     dealt = [(_split(place, folder) if splits is None else _deal(place, splits), place) for place in places]
     for split, place in sorted(dealt, key=lambda pair: (SPLITS.index(pair[0]) if pair[0] else -1, pair[1].name)):
-        mixtures = (mixture_at(place / f"mix{suffix}") for suffix in _SUFFIXES)
+        mixtures = (mixture_at(own(place, f"mix{suffix}")) for suffix in _SUFFIXES)
         stems = present(_stems(place), place / "metadata.yaml")
         yield Track(place.name, split, stems, next(filter(None, mixtures), None))
 
@@ -93,7 +95,7 @@ def _deal(place: Path, splits: str) -> str:
 
 
 def _stems(place: Path) -> Iterator[Stem]:
-    path = place / "metadata.yaml"
+    path = own(place, "metadata.yaml")
     for stem_id, attributes in sorted(_read_stems(path).items()):
         if attributes.get("audio_rendered", True):
             names = [f"{stem_id}{suffix}" for suffix in _SUFFIXES]
@@ -105,6 +107,6 @@ def _read_stems(path: Path) -> dict[str, dict[str, Any]]:
     stems: dict[str, dict[str, Any]] = entry(path, read_metadata(path), "stems", dict)
     for stem_id in stems:
         if not isinstance(stem_id, str) or not _STEM.fullmatch(stem_id):
-            raise DataError(f"{path}: expected stem names such as 'S00', got {stem_id!r}")
+            raise DataError(f"{path}: expected stem names such as 'S00', got {reprlib.repr(stem_id)}")
         entry(path, stems, stem_id, dict)
     return stems
