@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hiersep.errors import DataError, HiersepError
+from hiersep.errors import DataError, HiersepError, printable
 from hiersep.files import clock, size_text
-from hiersep.models.header import printable
 from hiersep.typed import expect
 
 if TYPE_CHECKING:

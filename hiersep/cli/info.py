@@ -65,10 +65,9 @@ def _as_json(header: Header) -> dict[str, Any]:
 
 def _as_lines(header: Header) -> list[str]:
     from hiersep.config import NetworkConfig, QueryConfig, SpectrumConfig
-    from hiersep.errors import CheckpointError, HiersepError
+    from hiersep.errors import CheckpointError, HiersepError, printable
     from hiersep.files import size_text
     from hiersep.hierarchy import Hierarchy
-    from hiersep.models.header import printable
 
     network, arguments = header.about["network"], header.about["arguments"]
     try:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from hiersep import __version__
 from hiersep.config import NetworkConfig
-from hiersep.errors import CheckpointError, ConfigError, HiersepError
+from hiersep.errors import CheckpointError, ConfigError, HiersepError, printable
 from hiersep.files import atomic_path
-from hiersep.models.header import FORMAT, KEY, MAX_BYTES, NETWORKS, Header, check_about, printable, read_header
+from hiersep.models.header import FORMAT, KEY, MAX_BYTES, NETWORKS, Header, check_about, read_header
 from hiersep.models.locating import locate
 
 if TYPE_CHECKING:

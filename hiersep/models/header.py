@@ -239,16 +239,6 @@ def _parsed(text: str | bytes, path: Path) -> Any:
     return content
 
 
-def printable(text: object) -> str:
-    r"""Show a stranger's text in one line: line breaks and a terminal's control characters become escapes.
-
-    Example:
-        >>> printable("a\nb")
-        'a\\nb'
-    """
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
-
-
 def _strange(path: Path, got: str) -> CheckpointError:
     return CheckpointError(f"{path}: expected a safetensors checkpoint, got something else or half of one: {got}")
 

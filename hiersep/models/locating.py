@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiersep import __version__
-from hiersep.errors import CheckpointError, near_miss
-from hiersep.models.header import Header, printable, read_header
+from hiersep.errors import CheckpointError, near_miss, printable
+from hiersep.models.header import Header, read_header
 
 SHIPPED = Path(__file__).with_name("pretrained")
 SUFFIX = ".safetensors"
