@@ -192,13 +192,17 @@ def read_separation(folder: str | os.PathLike[str]) -> Separated:
     path = Path(folder) / ABOUT
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-        start, rate = about["start"] / about["sample_rate"], about["sample_rate"]
+        start, frames, rate = (about[name] for name in ("start", "frames", "sample_rate"))
+        if not all(type(number) is int for number in (start, frames, rate)) or start < 0 or frames < 1 or rate < 1:
+            raise ValueError("no span")
+        span = Span(start / rate, (start + frames) / rate)
         names = {str(name): Path(str(file)) for name, file in about["files"].items()}
         hierarchy = Hierarchy.load(about["hierarchy"])
         if about["format"] != FORMAT or any(file.name != str(file) for file in names.values()):
             raise ValueError("another format")
-        span = Span(start, start + about["frames"] / rate)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
+        if missing := [str(file) for file in names.values() if not (Path(folder) / file).is_file()]:
+            raise ValueError(f"no file {missing[0]!r}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{path}: expected what hiersep separate or query wrote beside its results, got none; name their folder"
         ) from error
