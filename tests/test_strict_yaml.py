@@ -198,10 +198,10 @@ def test_pyyamls_own_parser_reads_the_same(monkeypatch):
         assert outcomes[0] == outcomes[1]
 
 
-@pytest.mark.parametrize("text", ['"a\\u001b[2J\\r\\ud800": 1\nb: &c 1', f"{'x' * 100_000}: 1\nb: &c 1"])
+@pytest.mark.parametrize("text", ['{"a\\u001b[2J\\r\\ud800": 1, "a\\u001b[2J\\r\\ud800": 2}', "[" + "9" * 4000 + "]"])
 def test_a_message_is_one_line_that_any_terminal_shows(text):
     with pytest.raises(ConfigError) as error:
-        strict_yaml.load(f"{{{text.replace(chr(10), ', ')}, {text.partition(chr(10))[0]}}}", "f")
+        strict_yaml.load(text, "f", as_json=True)
     message = str(error.value)
     assert message.isprintable()
     assert len(message) < 2000

@@ -73,18 +73,20 @@ def _load_yaml(text: bytes) -> Any:
 def _weigh_node(top: yaml.Node | None) -> None:
     """Refuse aliases that stand for more than could be written out, and those that hold themselves."""
     sizes: dict[int, int] = {}
+    begun: set[int] = set()
     pending: list[tuple[yaml.Node, bool]] = [] if top is None else [(top, False)]
     while pending:
         node, is_done = pending.pop()
         below = [one for pair in node.value for one in pair] if isinstance(node, yaml.MappingNode) else node.value
         below = below if isinstance(below, list) else []
         if is_done:
-            if any(id(one) not in sizes for one in below):
-                raise ValueError("an alias of what it stands in")
             sizes[id(node)] = 1 + sum(sizes[id(one)] for one in below)
             if sizes[id(node)] > _MOST_VALUES:
                 raise ValueError(f"more than {_MOST_VALUES} values, written out")
         elif id(node) not in sizes:
+            if id(node) in begun:
+                raise ValueError("an alias of what it stands in")
+            begun.add(id(node))
             pending.append((node, True))
             pending.extend((one, False) for one in below if id(one) not in sizes)
 
