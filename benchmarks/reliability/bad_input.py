@@ -63,14 +63,14 @@ def chain(depth: int) -> str:
 def hierarchies() -> dict[str, str]:
     """Hierarchy files."""
     head = "name: x\nlevels: [a, b]\n"
-    levels = ", ".join(f"l{number}" for number in range(140_000))
+    levels = ", ".join(f"l{number}" for number in range(100_000))
     return {
         "10,000 nodes": wide(9_999),
-        "60,000 nodes": wide(60_000),
+        "30,000 nodes": wide(30_000),
         "99 levels": chain(98),
         "10,000 levels, flow": f"{head}tree: {'{a: ' * 10_000}1{'}' * 10_000}",
         "10,000 levels, blocks": f"{head}tree:\n" + "\n".join(f"{' ' * n}a:" for n in range(1, 1_400)),
-        "140,000 levels named": f"name: x\nlevels: [{levels}]\ntree: {{a: [b]}}\n",
+        "100,000 levels named": f"name: x\nlevels: [{levels}]\ntree: {{a: [b]}}\n",
         "aliases, a billion": f"{head}{bomb('aliases')}",
         "a word of a mebibyte": f"{head}tree: {{a: [{'b' * 1_000_000}]}}\n",
         "long ids, nearly the same": near_misses(),
@@ -94,7 +94,7 @@ def metadata() -> dict[str, str]:
         "merge keys, 10^29": bomb("merges"),
         "an alias of itself": "stems: &a {S00: *a}\n",
         "10,000 levels": f"stems: {'[' * 10_000}{']' * 10_000}\n",
-        "4,000 levels": f"stems: {{S00: {{plugin_name: {'[' * 2_400}{']' * 2_400}}}}}\n",
+        "2,400 levels": f"stems: {{S00: {{plugin_name: {'[' * 2_400}{']' * 2_400}}}}}\n",
         "a number of 10^6 bits": f"stems: {{S00: {{program_num: 0x{'f' * 250_000}}}}}\n",
         "64 MiB": "#" * (64 << 20) + "\nstems: {}\n",
         "a long mapping": "stems:\n" + "".join(f"  S{number:05d}: {{program_num: 1}}\n" for number in range(100_000)),
