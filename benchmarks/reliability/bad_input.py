@@ -82,7 +82,7 @@ def hierarchies() -> dict[str, str]:
 
 def near_misses() -> str:
     """A mistyped label that is as long as the ids that it resembles: comparing takes the square of their length."""
-    ids = [f"{'abcdefghijklmnopqrstuvwxyz' * 770}{number}" for number in range(40)]
+    ids = [f"{'abcdefghijklmnopqrstuvwxyz' * 38}{number}" for number in range(900)]
     head = f"name: x\nlevels: [a, b]\ntree:\n  a: [{', '.join(ids)}]\n"
     return f"{head}match: filename\nlabels: {{{ids[0][::-1].lstrip('0')}: a}}\n"
 
