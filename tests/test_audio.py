@@ -278,8 +278,8 @@ def test_a_header_that_promises_more_than_there_is_costs_no_memory(tmp_path):
     path.write_bytes(content)
     assert audio.info(path).frames == 10**9
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in kB
-    samples, _ = audio.read(path)
-    assert samples.shape == (1, 16000)
+    assert "a damaged file" in message_of(audio.read, path)
+    assert audio.read(path, frames=10)[0].shape == (1, 10)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 

@@ -303,12 +303,11 @@ def _laughs(next_one: str) -> bytes:
         (b"stems: !!bool x", ": expected YAML, got something else (a value that is not what its tag says"),
         (b'stems: !!int ""', ": expected YAML, got something else (a value that is not what its tag says"),
         (b"stems: !!timestamp x", ": expected YAML, got something else (a value that is not what its tag says"),
-        (b"stems: 0001-01-01 00:00:00 +23:00", ": expected YAML, got something else (a value that is not"),
         (b"stems: 0x" + b"f" * 5000, ": expected YAML, got something else (a number of 20000 bits)"),
         (b"stems: " + b"[" * 1000 + b"]" * 1000, ": expected YAML, got something else (nested deeper than 100 levels)"),
         (b"#" * 5_000_000, ": expected YAML, got something else (more than 4194304 bytes)"),
     ],
-    ids=range(21),
+    ids=range(20),
 )
 def test_bad_metadata_are_named(tmp_path, content, message):
     write_slakh(tmp_path, {"Track00001": [(PIANO, SOUND)]})

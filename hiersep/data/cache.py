@@ -149,6 +149,8 @@ def load(path: Path) -> Kept | None:
                 return None
             measured = tuple(next(stems) for _ in range(count))
             tracks.append((key, TrackMeasurement(measured, checked_difference(difference_db))))
+        if next(stems, None) is not None:
+            return None
         return Kept(header["key"], tuple(tracks), arrays["stamps"].tobytes())
     except (OSError, ValueError, KeyError, TypeError, RuntimeError):  # the last of a list that ends too early
         return None
