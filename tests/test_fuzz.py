@@ -34,7 +34,6 @@ def tried(doors, counts, capsys):
             print(f"\n{door.name}: {tally.row()}", end="")
         assert tally.slowest_s < LONGEST_S, door.name
         assert tally.peak_mb < MOST_MB, door.name
-        assert tally.taken, f"{door.name}: nothing was taken in, so that little was tried"
         cases += tally.cases
     return cases
 

@@ -172,15 +172,23 @@ def midis(draw) -> bytes:
             b"@@",
         )
     )
-    times = st.sampled_from((b"\x00", b"\x60", b"\x83\x60", b"\xff\xff\xff\x7f", b"\xff\xff\x7f"))
+    times = st.sampled_from((*(b"\x00", b"\x60") * 5, b"\x83\x60", b"\xff\xff\xff\x7f", b"\xff\xff\x7f"))
     tracks = []
     for _ in range(draw(st.integers(1, 3))):
         events = draw(st.lists(st.tuples(times, notes | metas), min_size=1, max_size=12))
-        body = b"".join(time + event for time, event in events) + draw(st.sampled_from((b"\x00\xff\x2f\x00", b"")))
+        body = (
+            b"\x00\x90\x40\x40\x60\x80\x40\x00"
+            + b"".join(time + event for time, event in events)
+            + draw(st.sampled_from((*(b"\x00\xff\x2f\x00",) * 5, b"")))
+        )
         length = len(body) if draw(st.integers(0, 9)) else draw(SIZES_32)
         tracks.append(b"MTrk" + struct.pack(">I", length) + body)
-    ticks = draw(st.sampled_from((480, 96, 1, 0, 32767, 0xE728, 65535)))
-    return b"MThd" + struct.pack(">IHHH", 6, draw(st.sampled_from((1, 0, 2, 9))), len(tracks), ticks) + b"".join(tracks)
+    ticks = draw(st.sampled_from((*(480,) * 6, 96, 1, 0, 32767, 0xE728, 65535)))
+    return (
+        b"MThd"
+        + struct.pack(">IHHH", 6, draw(st.sampled_from((1, 1, 1, 1, 0, 2, 9))), len(tracks), ticks)
+        + b"".join(tracks)
+    )
 
 
 def _midi_doors(folder: Path) -> list[Door]:
