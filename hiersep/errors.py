@@ -14,7 +14,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class HiersepError(Exception):
+_LONGEST = 1500  # characters of a message
+_LONGEST_WORD = 100  # that is compared with what is known, which takes time that grows with its square
+
+
+def printable(text: object) -> str:
+    r"""Show a stranger's text in one line: line breaks and a terminal's control characters become escapes.
+
+    Example:
+        >>> printable("a\nb")
+        'a\\nb'
+    """
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
+
+
+class _OneLine(Exception):
+    """Says what it has to say in one line that any terminal shows, whatever a file has put into it."""
+
+    def __str__(self) -> str:
+        text = printable(super().__str__())
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} [...] {text[-_LONGEST // 4 :]}"
+
+
+class HiersepError(_OneLine):
     """Root of all errors that hiersep raises on purpose."""
 
 
@@ -34,7 +56,7 @@ class CheckpointError(HiersepError, ValueError):
     """A checkpoint cannot be read, or is not what it was taken for."""
 
 
-class HiersepWarning(UserWarning):
+class HiersepWarning(_OneLine, UserWarning):
     """Something was mended, skipped or left out, and the work went on."""
 
 
@@ -52,15 +74,7 @@ def near_miss(word: object, known: Iterable[str]) -> str:
         >>> near_miss("guitr", ["guitar", "piano"])
         "; did you mean 'guitar'?"
     """
-    close = difflib.get_close_matches(str(word), list(known), n=1)
+    if len(text := str(word)) > _LONGEST_WORD:
+        return ""
+    close = difflib.get_close_matches(text, [right for right in known if len(right) <= _LONGEST_WORD], n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
-
-
-def printable(text: object) -> str:
-    r"""Show a stranger's text in one line: line breaks and a terminal's control characters become escapes.
-
-    Example:
-        >>> printable("a\nb")
-        'a\\nb'
-    """
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))

@@ -94,15 +94,16 @@ def inside(folder: Path, said_by: Path, *names: str) -> Path:
     Raises:
         DataError: If it leads out of the folder: as an absolute path, by ``..`` or by a link.
     """
-    path = folder.joinpath(*names)
+    path, name = folder.joinpath(*names), "/".join(names)
     try:
-        held = path.resolve().is_relative_to(folder.resolve())
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            path.lstat()
-    except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is too long or holds a zero
-        held = False
+        held = "\0" not in name and path.resolve().is_relative_to(folder.resolve())
+        if held:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                path.lstat()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links; too long, or no text that a name may hold
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{said_by}: expected the name of a file, got {name[:200]!r} ({reason})") from error
     if not held:
-        name = "/".join(names)
         raise DataError(f"{said_by}: expected a file in {folder}, got {name[:200]!r}, which leads out of it")
     return path
 

@@ -30,6 +30,7 @@ MAX_DEPTH = 100
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_TOO_LARGE = 10**18
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _TRAPS = (
@@ -110,11 +111,6 @@ def place(source: str, container: object = None, key: str | int | None = None) -
     return source if line is None else f"{source}:{line}"
 
 
-def one_line(text: str) -> str:
-    """Show the line breaks of a text instead of breaking the line."""
-    return "\\n".join(text.splitlines())
-
-
 def read(path: str | os.PathLike[str], *, error: type[HiersepError] = ConfigError) -> Any:
     """Load a file: JSON where the name ends in ``.json``, else YAML.
 
@@ -125,8 +121,8 @@ def read(path: str | os.PathLike[str], *, error: type[HiersepError] = ConfigErro
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except OSError as problem:
-        raise error(f"{path}: cannot be read ({problem.strerror}); check the path") from None
+    except (OSError, ValueError) as problem:  # the second of a name that no file can have
+        raise error(f"{path}: cannot be read ({getattr(problem, 'strerror', problem)}); check the path") from None
     return load(content, str(path), error=error, as_json=path.suffix.lower() == ".json")
 
 
@@ -208,7 +204,7 @@ class _Reader:
         self.events: Iterator[Any] = iter(())
 
     def fail(self, line: int, what: str) -> HiersepError:
-        return self.error(f"{self.source}:{line}: {one_line(what)}")
+        return self.error(f"{self.source}:{line}: {what}")
 
     def check_json(self) -> None:
         try:
@@ -296,6 +292,8 @@ class _Reader:
             value, trap = json.loads(self.text[event.start_mark.index : event.end_mark.index]), ""
         if isinstance(value, float) and not math.isfinite(value):
             trap = "is not a finite number; write one"
+        if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+            trap = "is a number of more than 18 digits; quote it"
         if trap:
             raise self.fail(line, f"'{event.value}' {trap}")
         return value

@@ -67,7 +67,10 @@ def _typed(value: Any, expected: Any, place: str) -> Any:
         hint = near_miss(value, texts) if origin is Literal else ""
         raise ConfigError(f"{place}: expected {_in_words(expected)}, got {value!r}{hint}")
     if expected is float:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigError(f"{place}: expected a number, got one of more than 300 digits") from None
     if origin is list:
         (item,) = typing.get_args(expected)
         return [_typed(v, item, place) for v in value]

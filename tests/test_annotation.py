@@ -199,6 +199,12 @@ def sandbox(catalog, mixers, tmp_path):
         (["spec", "events", 0, "gain_db"], float("nan"), "gain_db: expected -300 to 300 dB, got nan"),
         (["spec", "events", 0, "time_stretch"], 0, "time_stretch: expected 0.25 to 4"),
         (["spec", "events", 0, "loud"], 3, "unknown key 'loud'"),
+        (["spec", "events", 0, "gain_db"], 10**400, "gain_db: expected a number, got one of more than 300 digits"),
+        (["spec", "start_s"], float("nan"), "start_s: expected 0 seconds or more, got nan"),
+        (["seed"], -1, "seed: expected 0 or more"),
+        (["index"], 2**64, "index: expected 0 or more, in 63 bits"),
+        (["peak"], 0.0, "peak: expected more than 0"),
+        (["ref_db"], float("inf"), "ref_db: expected -300 to 300 LUFS"),
         (["hierarchy"], {"name": "x"}, "levels"),
     ],
 )
@@ -226,7 +232,9 @@ def test_what_is_missing_is_named(sandbox, missing):
         read()
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "nonsense", '{"annotations": 3}', '{"sandbox": {"hiersep": 3}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "nonsense", "[" * 5000, '{"annotations": 3}', '{"sandbox": {"hiersep": 3}}']
+)
 def test_a_file_that_is_no_annotation_is_refused(tmp_path, text):
     (tmp_path / "x.jams").write_text(text)
     with pytest.raises(DataError, match=r"x\.jams: expected the JAMS of a mixture that hiersep wrote"):

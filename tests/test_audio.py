@@ -1,5 +1,6 @@
 """The door for audio: what is read, written, resampled and measured, and what is refused."""
 
+import resource
 import subprocess
 from pathlib import Path
 
@@ -268,3 +269,25 @@ def test_a_stream_without_ffmpeg_says_what_to_install(stem_file, monkeypatch):
             f"{stem_file}: expected ffmpeg and ffprobe to read its streams, found none; install ffmpeg, for example "
             "with `apt-get install ffmpeg`"
         )
+
+
+def test_a_header_that_promises_more_than_there_is_costs_no_memory(tmp_path):
+    path = write_audio(tmp_path / "x.flac", tone(1.0))
+    content = bytearray(path.read_bytes())
+    content[18:26] = (int.from_bytes(content[18:26], "big") >> 36 << 36 | 10**9).to_bytes(8, "big")
+    path.write_bytes(content)
+    assert audio.info(path).frames == 10**9
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in kB
+    assert "a damaged file" in message_of(audio.read, path)
+    assert audio.read(path, frames=10)[0].shape == (1, 10)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+@pytest.mark.parametrize("rate", [1, 99, 768_001, 2**31 - 1])
+def test_a_rate_at_which_no_audio_is_kept_is_refused(tmp_path, rate):
+    path = write_audio(tmp_path / "x.wav", tone(0.1))
+    content = bytearray(path.read_bytes())
+    content[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(content)
+    for function in (audio.info, audio.read):
+        assert "expected a sample rate of 100 to 768000 Hz" in message_of(function, path)

@@ -1,5 +1,6 @@
 """The catalog hears each stem once, and right."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -193,6 +194,15 @@ def test_a_change_of_labels_alone_is_seen_without_listening_again(data, deaf):
     assert open_dataset(data, jobs=1).tracks[1].stems[0].attributes["program_num"] == 24
 
 
+def kept_with(path, change):
+    """Change what a file of measurements says, and write it so that it is whole."""
+    arrays = {name: array.copy() for name, array in np.load(path).items()}
+    header = json.loads(arrays["header"].tobytes())
+    change(header, arrays)
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(path, **arrays)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -203,9 +213,18 @@ def test_a_change_of_labels_alone_is_seen_without_listening_again(data, deaf):
         lambda path: np.savez(path, other=np.zeros(3)),
         lambda path: np.savez(path, header=np.frombuffer(b"[1]", np.uint8), power=np.zeros(0)),
         lambda path: np.savez(path, header=np.array([{}], dtype=object), power=np.zeros(0)),
+        lambda path: np.savez_compressed(path, **dict(np.load(path))),
+        lambda path: kept_with(path, lambda header, arrays: arrays["numbers"].__setitem__((0, 1), 0)),
+        lambda path: kept_with(path, lambda header, arrays: arrays["numbers"].__setitem__((0, 4), 10**9)),
+        lambda path: kept_with(path, lambda header, arrays: arrays["loudness"].__setitem__(0, np.nan)),
+        lambda path: kept_with(
+            path, lambda header, arrays: arrays.update(stamps=arrays["stamps"][:5], power=np.zeros(3))
+        ),
+        lambda path: kept_with(path, lambda header, arrays: header["tracks"][0].__setitem__(1, 0)),
+        lambda path: kept_with(path, lambda header, arrays: header["tracks"].pop()),
         lambda path: shutil.copy(save_array(path.with_name("other.npy")), path),
     ],
-    ids=["empty", "nonsense", "cut short", "bits changed", "other arrays", "other json", "pickled", "other format"],
+    ids=range(15),
 )
 def test_a_damaged_cache_is_built_again(data, cache, deaf, damage):
     before = open_dataset(data, jobs=1)
@@ -446,3 +465,14 @@ def test_twenty_five_thousand_stems_load_in_a_moment(tmp_path):
         (f"track {n}", [n] * 12) for n in range(2100)
     ]
     assert [stamp for stamp, _ in kept.by_stamp()] == stamps
+
+
+@pytest.mark.parametrize(
+    "line", ['[[], {"stems": [], "difference_db": null, "block": null}]', "[" * 100_000, "{}", "\0"]
+)
+def test_a_damaged_journal_is_passed_over(data, cache, line):
+    before = open_dataset(data, jobs=1)
+    (path,) = cache.rglob("*.npz")
+    path.with_name("journal-0.jsonl").write_text(line)
+    path.unlink()
+    assert same(open_dataset(data, jobs=1), before)

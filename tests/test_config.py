@@ -263,3 +263,15 @@ def test_the_papers_loss_and_complex_masks_are_refused_before_any_data_is_opened
     with pytest.raises(ConfigError, match="a loss on waveforms, as network"):
         load_experiment(path)
     assert load_experiment(path, ["--training.loss", "negative_snr"]).network.mask == "complex"
+
+
+@pytest.mark.parametrize("base", ["\\0", "\\ud800", "x" * 5000])
+def test_a_base_that_no_file_can_be_called_is_named(conf, tmp_path, base):
+    path = tmp_path / "x.json"
+    path.write_text(f'{{"base": "{base.replace(chr(92) + "0", chr(92) + "u0000")}"}}')
+    assert "cannot be read" in message_of(path)
+
+
+def test_a_number_that_no_float_holds_is_refused():
+    with pytest.raises(ConfigError, match="duration: expected a number, got one of more than 300 digits"):
+        DataConfig.of({"duration": 10**400})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from hiersep.errors import HierarchyError
@@ -408,3 +410,38 @@ def test_unknown_nodes_levels_and_data_sets_are_named(tmp_path):
         slakh.collapse("mixture")
     with pytest.raises(HierarchyError, match="expected the format 'yaml' or 'json', got 'toml'"):
         slakh.dump("toml")
+
+
+def wide(nodes: int) -> dict:
+    return {"name": "wide", "levels": ["mixture", "stem"], "tree": {"mixture": [f"n{n}" for n in range(nodes - 1)]}}
+
+
+def test_ten_thousand_nodes_with_labels_load_and_more_are_refused():
+    data = wide(10_000)
+    labelled = Hierarchy.load({**data, "match": "filename", "labels": {id: id for id in data["tree"]["mixture"]}})
+    assert len(labelled) == 10_000
+    assert labelled.claim({"filename": "n9998.wav"}) == "n9998"
+    with pytest.raises(HierarchyError, match=r"^hierarchy: expected at most 10000 nodes, got more; split the tree$"):
+        Hierarchy.load(wide(10_001))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"levels": [f"l{n}" for n in range(100_000)]}, "expected at most 100 levels, got 100000"),
+        ({"match": [f"a{n}" for n in range(100_000)], "labels": {"n0": "x"}}, "expected at most 100 stem attributes"),
+        ({"labels": {f"d{n}": {"match": "a", "n0": "x"} for n in range(50_000)}}, "labels of at most 100 data sets"),
+    ],
+)
+def test_lists_without_end_are_refused_in_a_moment(change, message):
+    started = time.process_time()
+    with pytest.raises(HierarchyError, match=message):
+        Hierarchy.load({**wide(3), **change})
+    assert time.process_time() - started < 1
+
+
+def test_a_word_of_a_mebibyte_is_not_compared_with_what_is_known():
+    data, started = wide(3), time.process_time()
+    with pytest.raises(HierarchyError, match="unknown node"):
+        Hierarchy.load({**data, "match": "filename", "labels": {"n" * 1_000_000: "x"}})
+    assert time.process_time() - started < 1

@@ -273,6 +273,12 @@ def test_what_is_wrong_in_slakh_is_left_out_and_named(miniatures):
     assert [stem.path.parent for stem in absolute.stems] == [place / "train/Track00616/stems"] * 2
 
 
+def _laughs(next_one: str) -> bytes:
+    """YAML of which every line holds the one before it several times, 29 times over."""
+    lines = ["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {next_one.replace('a0', f'a{n - 1}')}" for n in range(1, 30))]
+    return "\n".join([*lines, "stems: {S00: {plugin_name: *a29}}"]).encode()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -287,8 +293,21 @@ def test_what_is_wrong_in_slakh_is_left_out_and_named(miniatures):
         (b"stems: {../../S00: {}}", ": expected stem names such as 'S00', got '../../S00'"),
         (b"stems: {0: {}}", ": expected stem names such as 'S00', got 0"),
         (b"stems: {S00: 3}", ": expected 'S00' to be a mapping, got int"),
+        # found by tests/fuzz: aliases that stand for 10^9 values, tags that do not fit, what Python cannot show
+        (
+            _laughs("[*a0, *a0, *a0, *a0, *a0, *a0, *a0, *a0, *a0, *a0]"),
+            ": expected YAML, got something else (more than",
+        ),
+        (_laughs("{<<: [*a0, *a0, *a0, *a0, *a0, *a0, *a0, *a0]}"), ": expected YAML, got something else (more than"),
+        (b"stems: &a {S00: *a}", ": expected YAML, got something else (an alias of what it stands in)"),
+        (b"stems: !!bool x", ": expected YAML, got something else (a value that is not what its tag says"),
+        (b'stems: !!int ""', ": expected YAML, got something else (a value that is not what its tag says"),
+        (b"stems: !!timestamp x", ": expected YAML, got something else (a value that is not what its tag says"),
+        (b"stems: 0x" + b"f" * 5000, ": expected YAML, got something else (a number of 20000 bits)"),
+        (b"stems: " + b"[" * 1000 + b"]" * 1000, ": expected YAML, got something else (nested deeper than 100 levels)"),
+        (b"#" * 5_000_000, ": expected YAML, got something else (more than 4194304 bytes)"),
     ],
-    ids=range(11),
+    ids=range(20),
 )
 def test_bad_metadata_are_named(tmp_path, content, message):
     write_slakh(tmp_path, {"Track00001": [(PIANO, SOUND)]})
@@ -491,6 +510,21 @@ def test_no_path_of_moisesdb_leaves_its_song(own_copy, key, name):
     change_json(path, lambda stem: (stem if key == "stemName" else stem["tracks"][0]).update({key: name}))
     message = message_of(read, place)
     assert message.startswith(f"{path}: expected a file in {path.parent}, got ")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "\ud800", "loop"])
+def test_a_name_that_no_file_can_have_is_named(own_copy, name):
+    place = own_copy("moisesdb")
+    path = place / "moisesdb_v0.1/0a000000-0000-4000-8000-000000000000/data.json"
+    (path.parent / "loop").symlink_to("loop")
+    change_json(path, lambda stem: stem.update(stemName=name))
+    message = message_of(read, place)
+    assert message.startswith(f"{path}: expected the name of a file, got ")
+    message.encode()
+
+
+def test_an_artist_who_is_no_text_is_dealt_to_a_split_too():
+    assert moisesdb.split_of("\ud800") in ("train", "validation", "test")
 
 
 def test_no_suffix_of_moisesdb_leaves_its_song(own_copy):

@@ -122,3 +122,11 @@ def test_fewer_songs_than_splits_are_refused(tmp_path):
         "give more files, or --splits 1/0/0"
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_tempo_of_no_time_at_all_is_refused(tmp_path):
+    path = tmp_path / "x.mid"
+    events = b"\x00\xff\x51\x03\x00\x00\x00" + b"\x00\x90\x40\x40" + b"\x60\x80\x40\x00" + b"\x00\xff\x2f\x00"
+    path.write_bytes(b"MThd\0\0\0\6\0\0\0\1\1\xe0MTrk" + len(events).to_bytes(4, "big") + events)
+    with pytest.raises(DataError, match=r"x\.mid: expected a MIDI file, got something else"):
+        read_midi(path)

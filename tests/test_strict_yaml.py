@@ -141,6 +141,7 @@ def test_what_is_refused(text, message):
         ("[" * 5000, "f: nested deeper than 100 levels"),
         ("[" * 150 + "]" * 150, "f:1: nested deeper than 100 levels"),
         ("null", "f:1: expected a document, got an empty one"),
+        ('{"a": 1' + "0" * 18 + "}", "f:1: '1" + "0" * 18 + "' is a number of more than 18 digits; quote it"),
     ],
 )
 def test_what_is_refused_in_json(text, message):
@@ -195,3 +196,12 @@ def test_pyyamls_own_parser_reads_the_same(monkeypatch):
             except ConfigError as error:
                 outcomes.append(str(error))
         assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("text", ['{"a\\u001b[2J\\r\\ud800": 1, "a\\u001b[2J\\r\\ud800": 2}', "[" + "9" * 4000 + "]"])
+def test_a_message_is_one_line_that_any_terminal_shows(text):
+    with pytest.raises(ConfigError) as error:
+        strict_yaml.load(text, "f", as_json=True)
+    message = str(error.value)
+    assert message.isprintable()
+    assert len(message) < 2000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hiersep.audio.header import AudioInfo, unreadable
+from hiersep.audio.header import AudioInfo, refuse_rate, unreadable
 from hiersep.errors import DataError
 
 if TYPE_CHECKING:
@@ -54,8 +54,12 @@ def probe(path: Path, stream: int) -> tuple[Any, AudioInfo]:
         if not 0 <= stream < header.nb_audio_streams:
             raise DataError(f"{path}: expected an audio stream {stream}, got {header.nb_audio_streams} streams, from 0")
         rate = header.sample_rate(stream)
+        refuse_rate(path, rate)
         return header, AudioInfo(round(header.duration(stream) * rate), rate, header.channels(stream))
-    except (ffmpeg.Error, OSError, KeyError) as error:
+    except DataError:
+        raise
+    # Whatever ffprobe finds in a damaged header: no number, an infinite one, or none.
+    except (ffmpeg.Error, ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
         lines = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()
         reason = lines[-1].removeprefix(f"{place}: ") if lines else error
         raise unreadable(path, reason, stream) from error

@@ -29,6 +29,20 @@ class AudioInfo:
         return self.frames / self.sample_rate
 
 
+RATES = (100, 768_000)  # Hz; of a lower one, a short file would become hours at a working rate
+
+
+def refuse_rate(path: Path, rate: int) -> None:
+    """Refuse a sample rate at which no audio is kept.
+
+    Raises:
+        DataError: If it lies outside of `RATES`.
+    """
+    low, high = RATES
+    if not low <= rate <= high:
+        raise DataError(f"{path}: expected a sample rate of {low} to {high} Hz, got {rate}; repair the header")
+
+
 @contextlib.contextmanager
 def quiet(path: str | os.PathLike[str]) -> Iterator[None]:
     """Keep what libmpg123 prints about a damaged mp3 off the terminal: it writes past Python, and says it to nobody.

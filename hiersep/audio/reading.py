@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hiersep.audio.containers import decode, probe, read_stream
-from hiersep.audio.header import AudioInfo, quiet, unreadable
+from hiersep.audio.header import AudioInfo, quiet, refuse_rate, unreadable
 from hiersep.errors import DataError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
+    import soundfile
 
     Audio = npt.NDArray[np.float32]
 
@@ -43,6 +44,7 @@ def info(path: str | os.PathLike[str], *, stream: int | None = None) -> AudioInf
             header = soundfile.info(str(path))
     except (OSError, RuntimeError, TypeError) as error:  # a TypeError is about headerless formats
         raise unreadable(Path(path), error) from error
+    refuse_rate(Path(path), header.samplerate)
     return AudioInfo(header.frames, header.samplerate, header.channels)
 
 
@@ -74,14 +76,26 @@ def read(
 
     try:
         with quiet(path), soundfile.SoundFile(str(path)) as file:
-            file.seek(min(start, file.frames))
-            samples = file.read(frames, dtype="float32", always_2d=True)
             sample_rate = file.samplerate
+            refuse_rate(Path(path), sample_rate)
+            file.seek(min(start, file.frames))
+            samples = _read(file, Path(path), frames)
     except (OSError, RuntimeError, TypeError) as error:
         raise unreadable(Path(path), error) from error
     if not np.isfinite(samples).all():
         raise DataError(f"{path}: expected finite samples, got NaN or infinity; repair or leave out the file")
     return np.ascontiguousarray(samples.T), int(sample_rate)  # (channel, time)
+
+
+def _read(file: soundfile.SoundFile, path: Path, frames: int) -> Audio:
+    """Read frames, (time, channel); of room that a header asks for in vain nothing is used, where it can be had."""
+    try:
+        return np.asarray(file.read(frames, dtype="float32", always_2d=True))
+    except (MemoryError, OverflowError, ValueError) as error:  # numpy's, of an array that no memory holds
+        raise DataError(
+            f"{path}: expected audio that fits into memory, got a header that promises {file.frames} frames of "
+            f"{file.channels} channels; cut the file, or repair its header by `ffmpeg -i FILE out.wav`"
+        ) from error
 
 
 @contextlib.contextmanager

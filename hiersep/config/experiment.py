@@ -157,9 +157,9 @@ def as_yaml(config: ExperimentConfig) -> str:
 
 def _read_layers(path: Path, seen: list[Path]) -> list[Entries]:
     """Read what a file says, and before it what each of its bases says, the first of them first."""
+    content = strict_yaml.read(path)
     if path.resolve() in seen or len(seen) >= _MAX_BASES:
         raise ConfigError(f"{path}: 'base' leads in a circle, or through more than {_MAX_BASES} files")
-    content = strict_yaml.read(path)
     if not isinstance(content, dict):
         got = "a list" if isinstance(content, list) else repr(content)
         raise ConfigError(f"{path}: expected sections ({', '.join(SECTIONS)}), got {got}")

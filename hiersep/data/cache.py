@@ -11,20 +11,21 @@ import fcntl
 import json
 import os
 import shutil
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hiersep.data.measuring import Measurement, TrackMeasurement
+from hiersep.data.arrays import read_arrays
+from hiersep.data.measuring import Measurement, TrackMeasurement, checked, checked_difference, checked_power
 from hiersep.files import TEMPORARY_PREFIX, atomic_path, fingerprint, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 FORMAT = 3
+_COLUMNS = {"header": np.uint8, "stamps": np.uint8, "numbers": np.int64, "loudness": np.float64, "power": np.float32}
 
 Stamp = tuple[str, int, int, int]  # path, stream (-1: none), size, time
 
@@ -98,8 +99,12 @@ class Kept:
     def by_stamp(self) -> Iterator[tuple[Stamp, Measurement | str]]:
         """Yield what is known of every stem's file."""
         stems = (stem for _, track in self.tracks for stem in track.stems)
-        stamps = ((path, stream, size, time) for path, stream, size, time in json.loads(self.stamps))
-        yield from zip(stamps, stems, strict=True)
+        try:
+            stamps = [(path, stream, size, time) for path, stream, size, time in json.loads(self.stamps)]
+            pairs = dict(zip(stamps, stems, strict=True))
+        except (ValueError, TypeError, RecursionError):  # damaged: what is known by track is not touched by it
+            return
+        yield from pairs.items()
 
 
 def save(path: Path, key: str, tracks: Sequence[tuple[str, TrackMeasurement]], stamps: Sequence[Stamp]) -> None:
@@ -132,16 +137,22 @@ def save(path: Path, key: str, tracks: Sequence[tuple[str, TrackMeasurement]], s
 def load(path: Path) -> Kept | None:
     """Read measurements; None where there are none, or the file is damaged or of another format."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            header = json.loads(arrays["header"].tobytes())
-            if header["format"] != FORMAT:
+        arrays = read_arrays(path, _COLUMNS)
+        header = json.loads(arrays["header"].tobytes())
+        if header["format"] != FORMAT:
+            return None
+        power = checked_power(arrays["power"])
+        stems = _measurements(header["reasons"], arrays["numbers"], arrays["loudness"], power)
+        tracks = []
+        for key, count, difference_db in header["tracks"]:
+            if not isinstance(key, str):
                 return None
-            stems = _measurements(header["reasons"], *(arrays[name] for name in ("numbers", "loudness", "power")))
-            tracks = []
-            for key, count, difference_db in header["tracks"]:
-                tracks.append((key, TrackMeasurement(tuple(next(stems) for _ in range(count)), difference_db)))
-            return Kept(header["key"], tuple(tracks), arrays["stamps"].tobytes())
-    except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile):
+            measured = tuple(next(stems) for _ in range(count))
+            tracks.append((key, TrackMeasurement(measured, checked_difference(difference_db))))
+        if next(stems, None) is not None:
+            return None
+        return Kept(header["key"], tuple(tracks), arrays["stamps"].tobytes())
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):  # the last of a list that ends too early
         return None
 
 
@@ -152,7 +163,9 @@ def _measurements(reasons: dict[str, str], numbers: Any, loudness: Any, power: A
         while str(number) in reasons:
             yield reasons[str(number)]
             number += 1
-        yield Measurement(frames, sample_rate, channels, power[first : first + blocks], lufs, lost)
+        if not 0 <= blocks <= len(power) - first:
+            raise ValueError(f"blocks: {blocks}")
+        yield checked(frames, sample_rate, channels, power[first : first + blocks], lufs, lost)
         first += blocks
         number += 1
     while str(number) in reasons:

@@ -117,7 +117,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         return
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected JSON, got something else; choose another folder") from error
     old = there.get("settings") if isinstance(there, dict) else None
     if not isinstance(old, dict) or there.get("fingerprint") != head["fingerprint"]:

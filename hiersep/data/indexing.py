@@ -112,7 +112,10 @@ def load_index(plan: IndexPlan, folder: Path, splits: str | None) -> Index | Non
     kept = cache.load(folder / cache.file_name("catalog", splits))
     if kept is None or kept.key != plan.key:
         return None
-    return Index(tuple(track for _, track in kept.tracks))
+    tracks = tuple(track for _, track in kept.tracks)
+    if [len(track.stems) for track in tracks] != [len(track.stems) for track in plan.tracks]:
+        return None
+    return Index(tracks)
 
 
 def build_index(plan: IndexPlan, folder: Path, *, splits: str | None, jobs: int, channels: int | None = None) -> Index:
@@ -156,6 +159,8 @@ def _measure_all(plan: IndexPlan, known: _Known, journal: Journal | None, jobs: 
     pending: dict[int, TrackWork] = {}
     for number, (key, track) in enumerate(zip(plan.keys, plan.tracks, strict=True)):
         before = known.tracks.get(key)
+        if before and len(before.stems) != len(track.stems):
+            before = None  # a damaged file said so
         stems = before.stems if before else tuple(known.stems.get(stamp) for stamp in plan.stamps[number])
         if before and not blocks:
             results[number] = before
@@ -166,8 +171,9 @@ def _measure_all(plan: IndexPlan, known: _Known, journal: Journal | None, jobs: 
         blocks.announce(pending.values())
     not_kept = None
     for number, measured in _listen(plan, pending, jobs):
-        before = known.tracks.get(plan.keys[number])
-        results[number] = replace(measured, difference_db=before.difference_db) if before else measured
+        results[number] = measured
+        if pending[number].mixture is None and (before := known.tracks.get(plan.keys[number])):
+            results[number] = replace(measured, difference_db=before.difference_db)
         if journal and not not_kept:
             try:
                 journal.append(plan.keys[number], results[number])

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hiersep.data.measuring import Measurement, TrackMeasurement
+from hiersep.data.measuring import TrackMeasurement, checked, checked_difference, checked_power
 from hiersep.data.store import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from hiersep.data.measuring import Measurement
 
 PATTERN = "journal-*.jsonl"
 
@@ -61,9 +63,10 @@ class Journal:
             for line in lines:
                 try:
                     key, content = json.loads(line)
-                    yield key, _from_json(content)
-                except (ValueError, TypeError, KeyError):  # cut short, or not ours
+                    found = str(key), _from_json(content)
+                except (ValueError, TypeError, KeyError, RecursionError):  # cut short, or not ours
                     continue
+                yield found
 
     def remove(self, *, others: bool) -> None:
         """Remove this process's file; and, where no other process is at work, those of all."""
@@ -95,10 +98,10 @@ def _from_json(content: dict[str, Any]) -> TrackMeasurement:
             stems.append(stem)
             continue
         (frames, sample_rate, channels, loudness, lost), power = stem
-        powers = np.frombuffer(base64.b64decode(power), "<f4").astype(np.float32)
-        stems.append(Measurement(frames, sample_rate, channels, powers, loudness, lost))
+        powers = checked_power(np.frombuffer(base64.b64decode(power), "<f4").astype(np.float32))
+        stems.append(checked(frames, sample_rate, channels, powers, loudness, lost))
     block = content["block"]
     if block is not None:
         channels, frames, scales, crc = block
-        block = Block(channels, frames, tuple(scales), crc)
-    return TrackMeasurement(tuple(stems), content["difference_db"], block)
+        block = Block.checked(channels, frames, tuple(scales), crc)
+    return TrackMeasurement(tuple(stems), checked_difference(content["difference_db"]), block)

@@ -83,6 +83,52 @@ class TrackMeasurement:
     block: Block | None = None
 
 
+def checked(
+    frames: object,
+    sample_rate: object,
+    channels: object,
+    power: npt.NDArray[np.float32],
+    loudness: object,
+    lost: object,
+) -> Measurement:
+    """Make a `Measurement` of what was kept in a file.
+
+    `power` is what `checked_power` gave, or a part of it.
+
+    Raises:
+        ValueError: If it cannot have been measured.
+    """
+    limits = {"frames": (frames, 1), "sample_rate": (sample_rate, 1), "channels": (channels, 1), "lost": (lost, 0)}
+    for name, (value, least) in limits.items():
+        if type(value) is not int or not least <= value < 2**63:
+            raise ValueError(f"{name}: {value!r}")
+    if not isinstance(loudness, int | float) or math.isnan(loudness) or loudness == math.inf:
+        raise ValueError(f"loudness: {loudness!r}")
+    return Measurement(frames, sample_rate, channels, power, float(loudness), lost)  # type: ignore[arg-type]
+
+
+def checked_power(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Give the power of blocks, (block,), as it was kept in a file.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if power.ndim != 1 or not np.isfinite(power).all() or (power < 0).any():
+        raise ValueError("power: not finite, or negative")
+    return power
+
+
+def checked_difference(value: object) -> float | str | None:
+    """Give a track's difference from its mixture, as it was kept in a file.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if value is None or isinstance(value, str) or (isinstance(value, int | float) and not math.isnan(value)):
+        return value if value is None or isinstance(value, str) else float(value)
+    raise ValueError(f"difference_db: {value!r}")
+
+
 @dataclass(frozen=True)
 class TrackWork:
     """What is to be found out of a track.

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from hiersep.data.catalog import Catalog
 
 LONGEST_S = 3600.0  # no annotation can ask for more memory than this takes
+MOST_EVENTS = 10_000
+_MOST_BYTES = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class _StoredSpan:
 
     def __post_init__(self) -> None:
         expect(0 < self.duration <= LONGEST_S, "duration", f"more than 0, at most {LONGEST_S:g} s", self.duration)
+        expect(0 <= self.start_s < math.inf, "start_s", "0 seconds or more", self.start_s)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,10 @@ class _StoredSettings:
         expect(self.format == FORMAT, "format", f"{FORMAT}", self.format)
         expect(4000 <= self.sample_rate <= 192000, "sample_rate", "4000 to 192000 Hz", self.sample_rate)
         expect(self.channels in (1, 2), "channels", "1 or 2", self.channels)
+        for name in ("seed", "index"):
+            expect(0 <= getattr(self, name) < 2**63, name, "0 or more, in 63 bits", getattr(self, name))
+        expect(abs(self.ref_db) <= 300, "ref_db", "-300 to 300 LUFS", self.ref_db)
+        expect(0 < self.peak < math.inf, "peak", "more than 0", self.peak)
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ class Annotation:
             return self._recipe(catalog)
         except (ConfigError, HierarchyError) as error:
             raise DataError(f"{self.path}: {error}") from error
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise DataError(
                 f"{self.path}: expected the annotation of a mixture, got something else ({error})"
             ) from error
@@ -130,6 +137,7 @@ class Annotation:
         for node in (*settings.nodes, *claims, target):
             if node is not None:
                 hierarchy.node(node)
+        expect(len(claims) <= MOST_EVENTS, "spec: claims", f"at most {MOST_EVENTS}", len(claims))
         expect(len(claims) == len(spec["events"]), "spec: claims", f"{len(spec['events'])} of them", len(claims))
         indices = {track.id: number for number, track in enumerate(catalog.tracks)}
         return Recipe(
@@ -173,6 +181,8 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
 
     path = Path(path)
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES} bytes")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # jams' own calls into jsonschema
             jam = jams.load(str(path))
@@ -181,7 +191,7 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
         settings = build(_StoredSettings, {key: (content[key], key) for key in sorted(known)})
     except ConfigError as error:
         raise DataError(f"{path}: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, jams.JamsError) as error:
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError, jams.JamsError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
             f"{path}: expected the JAMS of a mixture that hiersep wrote, got something else ({reason})"

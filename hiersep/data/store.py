@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import zipfile
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hiersep import audio
+from hiersep.data.arrays import read_arrays
 from hiersep.files import atomic_path
 
 if TYPE_CHECKING:
@@ -53,6 +53,20 @@ class Block:
     def size(self) -> int:
         """Length of the file in bytes."""
         return len(self.scales) * self.channels * self.frames * 2
+
+    @classmethod
+    def checked(cls, channels: object, frames: object, scales: tuple[object, ...], crc: object) -> Block:
+        """Make it of what was kept in a file.
+
+        Raises:
+            ValueError: If nothing of the kind was written.
+        """
+        for name, value, least in (("channels", channels, 1), ("frames", frames, 0), ("crc", crc, 0)):
+            if type(value) is not int or not least <= value < 2**63:
+                raise ValueError(f"{name}: {value!r}")
+        if not all(isinstance(scale, float) and 0 < scale < math.inf for scale in scales):
+            raise ValueError(f"scales: {scales!r}")
+        return cls(channels, frames, scales, crc)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -201,16 +215,18 @@ class Store:
 def load_store(path: Path) -> Store | None:
     """Read what a store consists of; None where there is none, or its list is damaged or of another format."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            header, scales = json.loads(arrays["header"].tobytes()), arrays["scales"].tolist()
+        arrays = read_arrays(path, {"header": np.uint8, "scales": np.float64})
+        header, scales = json.loads(arrays["header"].tobytes()), arrays["scales"].tolist()
         if header["format"] != FORMAT:
             return None
         names, blocks = [], []
-        first, channels = 0, int(header["channels"])
+        first, channels = 0, header["channels"]
         for name, frames, crc, stems in header["tracks"]:
+            if type(stems) is not int or not 0 <= stems <= len(scales) - first or not Path(name).name or "\0" in name:
+                return None
             names.append(Path(name).name)
-            blocks.append(Block(channels, frames, tuple(scales[first : first + stems]), crc))
+            blocks.append(Block.checked(channels, frames, tuple(scales[first : first + stems]), crc))
             first += stems
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return Store(path.parent / BLOCKS, str(header["key"]), int(channels), tuple(names), tuple(blocks))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return Store(path.parent / BLOCKS, str(header["key"]), channels, tuple(names), tuple(blocks))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ class QueryPlace:
     duration: float
 
     def __post_init__(self) -> None:
-        expect(self.start_s >= 0, "start_s", "0 seconds or more", self.start_s)
+        expect(0 <= self.start_s < math.inf, "start_s", "0 seconds or more", self.start_s)
         expect(0 < self.duration <= LONGEST_S, "duration", f"more than 0, at most {LONGEST_S:g} s", self.duration)
 
     def __str__(self) -> str:
@@ -74,7 +75,7 @@ class ClipPlace:
     query: QueryPlace | None = None
 
     def __post_init__(self) -> None:
-        expect(self.start_s >= 0, "start_s", "0 seconds or more", self.start_s)
+        expect(0 <= self.start_s < math.inf, "start_s", "0 seconds or more", self.start_s)
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def read_clips(path: str | os.PathLike[str]) -> ClipList:
         return ClipList(head.data, head.dataset, head.duration, clips)
     except ConfigError as error:
         raise DataError(f"{path}: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path}: expected a list of clips (clips.json) that an evaluation wrote, got something else ({error!r})"
         ) from error

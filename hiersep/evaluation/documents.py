@@ -67,16 +67,16 @@ def read_origin(folder: str | os.PathLike[str]) -> dict[str, Any]:
         training, made = (
             json.loads((home / name).read_text(encoding="utf-8")) for name in (SUMMARY_NAME, ENVIRONMENT_NAME)
         )
-    except (OSError, ValueError, KeyError) as error:
+        (torch,) = (package for package in made["packages"] if package.startswith("torch=="))
+        return {
+            "steps": training["steps"],
+            "minutes": float(training["seconds"]) / 60,
+            "machine": made["machine"],
+            "torch": torch.removeprefix("torch=="),
+            "commit": results["commit"],
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(f"{scores}: expected the scores of an evaluation, got none that are whole ({error})") from error
-    torch = next(package for package in made["packages"] if package.startswith("torch=="))
-    return {
-        "steps": training["steps"],
-        "minutes": training["seconds"] / 60,
-        "machine": made["machine"],
-        "torch": torch.removeprefix("torch=="),
-        "commit": results["commit"],
-    }
 
 
 def say_origin(origins: Iterable[dict[str, Any]]) -> str:

@@ -93,7 +93,7 @@ def read_results(out: str | os.PathLike[str], name: str = RESULTS_NAME) -> dict[
     """Read the ``results.json`` of a folder, or a file of another name; None where there is none that is whole."""
     try:
         results = json.loads((Path(out) / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return results if isinstance(results, dict) else None
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hiersep.hierarchy.fields import check_id, describe, fail, is_list
 from hiersep.strict_yaml import line_of
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+MAX_NODES = 10_000  # which nodes hold which takes a byte per pair of them
 RESERVED = ("match", "ignore")  # they stand beside node ids in the labels of a data set
 
 
@@ -39,9 +43,9 @@ class Branches:
         self._check_depth(data)
 
     @property
-    def ids(self) -> tuple[str, ...]:
+    def ids(self) -> Collection[str]:
         """Every id, as the file runs."""
-        return tuple(self._depths)
+        return self._depths.keys()
 
     def _add(self, container: object, key: str | int, id: object, *, parent: str | None, depth: int) -> str:
         id = check_id(self._source, container, key, "node", id)
@@ -58,6 +62,8 @@ class Branches:
                 f"'{self._levels[-1]}' ({len(self._levels) - 1}); add a level or move the node up"
             )
             raise fail(self._source, container, key, what)
+        if len(self._depths) == MAX_NODES:
+            raise fail(self._source, container, key, f"expected at most {MAX_NODES} nodes, got more; split the tree")
         self._depths[id] = depth
         self._lines[id] = line_of(container, key)
         if parent is not None:

@@ -11,6 +11,7 @@ from hiersep.hierarchy.fields import check_id, describe, fail, is_list
 from hiersep.hierarchy.labels import LAST_PROGRAM, PROGRAM, Block, Label, Programs, keys, normal
 from hiersep.strict_yaml import line_of, place
 
+MOST = 100  # data sets, and stem attributes to match: every one of them is looked at for every node, or stem
 _RANGE = re.compile(r"([0-9]{1,9})\s*-\s*([0-9]{1,9})")
 
 
@@ -40,6 +41,8 @@ def read_blocks(data: Mapping[str, Any], source: str, ids: Collection[str]) -> t
         if key in data:
             what = f"'{key}' stands beside labels per data set; move it into each of them"
             raise fail(source, data, key, what)
+    if len(labels) > MOST:
+        raise fail(source, data, "labels", f"expected labels of at most {MOST} data sets, got {len(labels)}")
     return tuple(_read_named(labels, name, source, ids) for name in labels)
 
 
@@ -92,6 +95,9 @@ class _BlockReader:
         container: object
         key: str | int
         attributes = match if is_list(match) else [match]
+        if len(attributes) > MOST:
+            what = f"expected at most {MOST} stem attributes, got {len(attributes)}"
+            raise fail(self._source, self._fields, "match", what)
         for at, attribute in enumerate(attributes):
             container, key = (match, at) if is_list(match) else (self._fields, "match")
             check_id(self._source, container, key, "stem attribute", attribute)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from hiersep.errors import HierarchyError, near_miss
-from hiersep.strict_yaml import one_line, place
+from hiersep.strict_yaml import MAX_DEPTH, place
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -22,7 +22,7 @@ _ID = re.compile(r"[a-z][a-z0-9_]*")
 
 def fail(source: str, container: object, key: str | int | None, what: str) -> HierarchyError:
     """Make the error of an entry; it begins with its file and line."""
-    return HierarchyError(f"{place(source, container, key)}: {one_line(what)}")
+    return HierarchyError(f"{place(source, container, key)}: {what}")
 
 
 def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
@@ -93,6 +93,8 @@ def read_levels(data: Mapping[str, Any], source: str) -> tuple[str, ...]:
     if not is_list(levels) or len(levels) < 2:
         got = f"{len(levels)} in it" if is_list(levels) else describe(levels)
         raise fail(source, data, "levels", f"expected a list of two or more levels, got {got}")
+    if len(levels) > MAX_DEPTH:
+        raise fail(source, data, "levels", f"expected at most {MAX_DEPTH} levels, got {len(levels)}")
     for at, level in enumerate(levels):
         check_id(source, levels, at, "level", level)
         if level in levels[:at]:

@@ -96,7 +96,7 @@ class Block:
 
     def spelled(self, id: str) -> tuple[str | int, ...]:
         """Write the labels of a node as a file does."""
-        return spell(dict(self.labels).get(id, ()))
+        return spell(self._by_node.get(id, ()))
 
     def moved(self, owners: Mapping[str, str], order: Sequence[str]) -> Block:
         """Hand the labels of each node to its owner.
@@ -110,6 +110,10 @@ class Block:
         for id, owner in owners.items():
             merged[owner] = merged.get(owner, ()) + labels.get(id, ())
         return replace(self, labels=tuple((id, merged[id]) for id in order if merged[id]))
+
+    @cached_property
+    def _by_node(self) -> dict[str, tuple[Label, ...]]:
+        return dict(self.labels)
 
     @cached_property
     def _owners(self) -> dict[int | str, str]:

@@ -80,7 +80,7 @@ def parse(data: Any, source: str, name: str = "nested") -> Parts:
     branches = Branches(data, source, levels)
     display = fields.read_display(data, source, branches.ids)
     bare = grow(branches.root, branches.children, levels=levels, display={}, blocks=())
-    blocks = read_blocks(data, source, tuple(node.id for node in bare))
+    blocks = read_blocks(data, source, {node.id: None for node in bare})  # in order, and looked up at once
     nodes = grow(branches.root, branches.children, levels=levels, display=display, blocks=blocks)
     return Parts(name, levels, nodes, blocks)
 

@@ -65,6 +65,9 @@ def read_midi(path: Path) -> Song:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tempo changes on later tracks: common, harmless
             score = pretty_midi.PrettyMIDI(str(path))
+            times, tempi = score.get_tempo_changes()
+            if not (np.isfinite(tempi).all() and (tempi > 0).all()):
+                raise ValueError("a tempo without end")
     except Exception as error:  # mido and pretty_midi let any type of error out of a malformed file
         detail = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path}: expected a MIDI file, got something else ({detail})") from error
@@ -74,7 +77,6 @@ def read_midi(path: Path) -> Song:
     parts += [_part(kind_of(instrument.program), [instrument]) for instrument in melodic]
     if not parts:
         raise DataError(f"{path}: expected notes, got a MIDI file without any")
-    times, tempi = score.get_tempo_changes()
     meter = score.time_signature_changes[0] if score.time_signature_changes else None
     return Song(
         tuple(parts),

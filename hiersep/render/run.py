@@ -58,7 +58,7 @@ def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
             continue
         if not isinstance(old, dict) or not isinstance(new, dict):
             return f"{section} {old} there, {new} here"
-        key = next(key for key in [*new, *old] if old.get(key) != new.get(key))
+        key = next((key for key in [*new, *old] if old.get(key) != new.get(key)), "a key without a value")
         if section in ("settings", "versions"):
             return f"{key} {old.get(key)} there, {new.get(key)} here"
         return f"other {section}"
@@ -96,7 +96,7 @@ def _check_claim(out: Path, content: dict[str, Any]) -> bool:
     if plan_file.is_file():
         try:
             there = json.loads(plan_file.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{plan_file}: expected JSON, got something else; choose another folder") from error
         if isinstance(there, dict) and _begins(there, content):
             return False

@@ -193,17 +193,23 @@ def read_separation(folder: str | os.PathLike[str]) -> Separated:
     path = Path(folder) / ABOUT
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-        start, rate = about["start"] / about["sample_rate"], about["sample_rate"]
-        names = {str(name): str(file) for name, file in about["files"].items()}
+        start, frames, rate = (about[name] for name in ("start", "frames", "sample_rate"))
+        if not all(type(number) is int for number in (start, frames, rate)) or start < 0 or frames < 1 or rate < 1:
+            raise ValueError("no span")
+        span = Span(start / rate, (start + frames) / rate)
         if about["format"] != FORMAT or not isinstance(about["hierarchy"], Mapping):  # no file is read that it names
             raise ValueError("another format")
         hierarchy = Hierarchy.load(about["hierarchy"])
-        span = Span(start, start + about["frames"] / rate)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
+        files = {str(name): inside(path.parent, path, str(file)) for name, file in about["files"].items()}
+        if missing := [file.name for file in files.values() if not file.is_file()]:
+            raise ValueError(f"no file {missing[0]!r}")
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{path}: expected what hiersep separate or query wrote beside its results, got none; name their folder"
         ) from error
-    return Separated({name: inside(path.parent, path, file) for name, file in names.items()}, hierarchy, span)
+    return Separated(files, hierarchy, span)
 
 
 def output_files(passage: Passage, out: Path, file_format: audio.FileFormat, *, residual: bool) -> dict[str, Path]:

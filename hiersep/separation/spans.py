@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hiersep.audio import AudioInfo
 
 _TIME = re.compile(r"(?:(?:(?P<hours>\d+):)?(?P<minutes>\d+):)?(?P<seconds>\d+(?:\.\d+)?)", re.ASCII)
+_LONGEST = 40  # characters; more digits than these no file needs, and no float holds
 
 
 def parse_time(text: str) -> float:
@@ -30,7 +31,7 @@ def parse_time(text: str) -> float:
         (70.0, 75.5, 3600.0)
     """
     match = _TIME.fullmatch(text.strip())
-    if match is None:
+    if match is None or len(text) > _LONGEST:
         raise ConfigError(f"expected a time like 75, 1:15 or 1:02:30.5, got {text!r}")
     hours, minutes, seconds = (float(match[part] or 0) for part in ("hours", "minutes", "seconds"))
     return 3600 * hours + 60 * minutes + seconds

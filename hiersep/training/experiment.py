@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiersep.config import as_yaml, load_experiment
-from hiersep.errors import ConfigError
+from hiersep.errors import ConfigError, DataError
 from hiersep.files import lock_folder, sweep, write_json, write_text
 from hiersep.provenance import git_commit, machine
 from hiersep.training.names import (
@@ -158,8 +158,13 @@ def _write_environment(path: Path, *, resumed: bool) -> None:
     """Say where the training runs; of one that goes on elsewhere, or by another commit, all places in turn."""
     here = _environment()
     if resumed and path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        later = before.pop("resumed", [])
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            later = list(before.pop("resumed", []))
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(
+                f"{path}: expected where the training has run so far, got something else ({error}); delete the file"
+            ) from error
         if here != [before, *later][-1]:
             later.append(here)
         here = {**before, "resumed": later} if later else before

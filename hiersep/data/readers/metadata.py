@@ -6,6 +6,7 @@ are taken, and a file name in them never leads out of the folder of the track th
 
 from __future__ import annotations
 
+import itertools
 import json
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,13 +17,16 @@ from hiersep.data.tracks import Stem
 from hiersep.errors import DataError, HiersepWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     Kind = TypeVar("Kind")
 
-_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is the same language, ten times faster
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is the same language, ten times faster
+_MOST_BYTES = 1 << 22
 _MOST_NESTED = 5000  # libyaml's C stack overflows, and the process dies, from some 30,000 on
+_MOST_LEVELS, _MOST_VALUES = 100, 200_000  # of what is read; an alias counts for all that it stands for
+_MOST_BITS = 4096  # of a whole number: Python shows none of more than 4300 digits
 _KINDS: dict[type, str] = {dict: "a mapping", list: "a list", str: "a text"}
 
 
@@ -30,12 +34,16 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """Read a YAML or JSON file; what is no mapping counts as an empty one.
 
     Raises:
-        DataError: If it cannot be read, or is neither.
+        DataError: If it cannot be read, is neither, or is too large, too deep or full of aliases.
     """
     language = "JSON" if path.suffix == ".json" else "YAML"
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES} bytes")
         content = json.loads(text) if language == "JSON" else _load_yaml(text)
+        _weigh(content)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -50,7 +58,56 @@ def read_metadata(path: Path) -> dict[str, Any]:
 def _load_yaml(text: bytes) -> Any:
     if sum(map(text.count, b"[{-?")) > _MOST_NESTED:  # an upper bound of how deep it may nest
         raise ValueError(f"more than {_MOST_NESTED} brackets and dashes")
-    return yaml.load(text, Loader=_Loader)
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        _weigh_node(node)
+        return None if node is None else loader.construct_document(node)
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:  # of values that do not fit their tags
+        raise ValueError(f"a value that is not what its tag says: {error!r}") from error
+    finally:
+        loader.dispose()
+
+
+def _weigh_node(top: yaml.Node | None) -> None:
+    """Refuse aliases that stand for more than could be written out, and those that hold themselves."""
+    sizes: dict[int, int] = {}
+    begun: set[int] = set()
+    pending: list[tuple[yaml.Node, bool]] = [] if top is None else [(top, False)]
+    while pending:
+        node, is_done = pending.pop()
+        below = [one for pair in node.value for one in pair] if isinstance(node, yaml.MappingNode) else node.value
+        below = below if isinstance(below, list) else []
+        if is_done:
+            sizes[id(node)] = 1 + sum(sizes[id(one)] for one in below)
+            if sizes[id(node)] > _MOST_VALUES:
+                raise ValueError(f"more than {_MOST_VALUES} values, written out")
+        elif id(node) not in sizes:
+            if id(node) in begun:
+                raise ValueError("an alias of what it stands in")
+            begun.add(id(node))
+            pending.append((node, True))
+            pending.extend((one, False) for one in below if id(one) not in sizes)
+
+
+def _weigh(content: Any) -> None:
+    """Refuse what is nested deeper than anything needs, and whole numbers that could not be shown."""
+    level = [content]
+    for _ in range(_MOST_LEVELS + 1):
+        if not level:
+            return
+        for value in level:
+            if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+                raise ValueError(f"a number of {value.bit_length()} bits")
+        level = [one for value in level for one in _values(value)]
+    raise ValueError(f"nested deeper than {_MOST_LEVELS} levels")
+
+
+def _values(value: Any) -> Iterable[Any]:
+    """What stands right below a value: of a mapping, its keys too."""
+    if isinstance(value, dict):
+        return itertools.chain(value, value.values())
+    return value if isinstance(value, list | tuple | set) else ()
 
 
 def entry(path: Path, mapping: Any, key: str, kind: type[Kind], of: str = "") -> Kind:

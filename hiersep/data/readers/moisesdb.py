@@ -95,7 +95,7 @@ def split_of(artist: str) -> str:
         >>> [split_of(artist) for artist in ("Mira", "Old Harbour", "Tin Roof Band")]
         ['train', 'train', 'test']
     """
-    digest = hashlib.sha256(artist.strip().upper().encode()).digest()
+    digest = hashlib.sha256(artist.strip().upper().encode(errors="backslashreplace")).digest()
     share = int.from_bytes(digest[:8], "big") / 2**64
     return next(split for split, edge in _UP_TO.items() if share < edge)
 
