@@ -6,6 +6,7 @@ and the journals of unfinished runs, are all read. Several processes may do the 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from concurrent.futures.process import BrokenProcessPool
@@ -14,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from hiersep import audio
 from hiersep.data import cache
-from hiersep.data.journal import Journal
+from hiersep.data.journal import Journal, remove_done
 from hiersep.data.measuring import BLOCK_S, Measurement, TrackMeasurement, TrackWork, measure_track
 from hiersep.data.parallel import without_interrupts
 from hiersep.data.store import BLOCKS, SUFFIX, Block, BlockPlan, Store, load_store
 from hiersep.errors import DataError
-from hiersep.files import fingerprint, size_text
+from hiersep.files import fingerprint, size_text, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -113,6 +114,9 @@ def load_index(plan: IndexPlan, folder: Path, splits: str | None) -> Index | Non
     kept = cache.load(folder / cache.file_name("catalog", splits))
     if kept is None or kept.key != plan.key:
         return None
+    with contextlib.suppress(OSError):  # a cache that can be read alone
+        sweep(folder)
+        remove_done(folder, plan.key)
     return Index(tuple(track for _, track in kept.tracks))
 
 
@@ -129,7 +133,7 @@ def build_index(plan: IndexPlan, folder: Path, *, splits: str | None, jobs: int,
             raise
         return replace(_measure_all(plan, _Known(), None, jobs, None), not_kept=str(error))
     with workshop:
-        journal = Journal(folder)
+        journal = Journal(folder, None if channels else plan.key)
         blocks = _Blocks(folder / BLOCKS, channels) if channels else None
         index = _measure_all(plan, _Known.collect(folder), journal, jobs, blocks)
         try:
