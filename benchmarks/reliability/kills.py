@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SEED = 588
-PATIENCE_S = 600.0  # for a command that nobody disturbs
+PATIENCE_S = 3600.0  # for a command that nobody disturbs
 SHARED_MEMORY = Path("/dev/shm")
 FIXTURES = Path(__file__).parents[2] / "tests" / "fixtures"
 
