@@ -82,7 +82,7 @@ SCENARIOS = {
     "mix": Scenario(["mix", *_MIX, "--out", "out", "--jobs", "1"], "hiersep.data.writing", ["--jobs", "2"]),
     "train": Scenario(["train", "../inputs/conf.yml", "--exp-dir", "out"], "hiersep.training.loop"),
     "separate": Scenario(
-        ["separate", _SONG, "../inputs/song.m4a", "--residual", "--model", _NETWORK, *_OUT], "hiersep.models.loading"
+        ["separate", _SONG, "../inputs/other.m4a", "--residual", "--model", _NETWORK, *_OUT], "hiersep.models.loading"
     ),
     "evaluate": Scenario(
         ["evaluate", _NETWORK, *_SCORE, *_OUT, "--example", "out/example", "--jobs", "1"],
@@ -258,7 +258,7 @@ def prepare(place: Path, names: Sequence[str]) -> None:
     shutil.move(home / CACHE, place / "measured")
     mixture = next((inputs / "data" / "test").glob("*/mix.wav"))
     shutil.copy(mixture, inputs / "song.wav")
-    subprocess.run(["ffmpeg", "-v", "error", "-i", mixture, inputs / "song.m4a"], check=True)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", mixture, inputs / "other.m4a"], check=True)
     if "report" in names:
         (home / CACHE).mkdir()
         _do(["separate", _SONG, "--model", _NETWORK, "--device", "cpu", "--out", "../inputs/stems"], home)
