@@ -372,6 +372,39 @@ def test_the_leftovers_of_a_killed_writer_are_swept(data, cache):
     assert not list(cache.rglob(".hiersep-part-*"))
 
 
+def test_what_was_left_by_a_kill_after_the_catalog_was_whole_goes_when_it_is_next_read(data, cache, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def kill(*arguments, **options):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hiersep.data.journal.Journal.remove", kill)
+        with pytest.raises(Killed):
+            open_dataset(data, jobs=1)
+    (place,) = (cache / "datasets").iterdir()
+    (place / ".hiersep-part-x").mkdir()
+    assert list(place.glob("journal-*"))
+    open_dataset(data, jobs=1)
+    assert [path.name for path in place.iterdir()] == ["catalog.npz"]
+
+
+def test_what_is_known_of_a_store_that_is_not_whole_stays_when_the_catalog_is_read(tmp_path, cache, listened):
+    data = songs(tmp_path / "data")
+    open_dataset(data, jobs=1)
+    command = [sys.executable, "-c", STALL, str(data), "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+    listened.clear()
+    open_dataset(data, jobs=1)
+    assert list(cache.rglob("journal-*"))
+    index_dataset(data, jobs=1, store_channels=1)
+    assert sorted(listened) == sorted(f"Track{number:05d}/S0{stem}.wav" for number in (3, 4, 5) for stem in range(2))
+    assert not list(cache.rglob("journal-*"))
+
+
 def test_two_processes_may_build_at_once(tmp_path, deaf):
     data = songs(tmp_path / "data", 12)
     code = (

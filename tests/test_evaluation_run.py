@@ -153,6 +153,29 @@ def _interrupt(*arguments):
     raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("where", ["write_lines", "plot_boxes", "write_json"])
+def test_a_run_that_was_stopped_after_the_scoring_does_not_score_again(
+    where, model, rendered, done, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(results, where, _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(model, rendered, SETTINGS, out=tmp_path, device="cpu")
+    monkeypatch.setattr(run, "score_clips", lambda *a: pytest.fail("scored again"))
+    evaluate(model, rendered, SETTINGS, out=tmp_path, device="cpu")
+    assert texts(tmp_path) == texts(done)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in done.iterdir())
+
+
+def test_what_a_killed_run_left_beside_its_results_is_removed(model, rendered, done):
+    before = sorted(done.iterdir())
+    (done / ".hiersep-part-x").mkdir()
+    (done / PARTS_NAME).mkdir()
+    (done / PARTS_NAME / "chunk-000000.csv").touch()
+    evaluate(model, rendered, SETTINGS, out=done, device="cpu")
+    assert sorted(done.iterdir()) == before
+
+
 def test_what_is_done_is_not_done_again_and_what_is_lost_is_made_again(model, rendered, done, monkeypatch):
     monkeypatch.setattr(results, "score_all", lambda *a, **k: pytest.fail("scored again"))
     before = {path: path.stat().st_mtime_ns for path in done.iterdir()}

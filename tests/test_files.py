@@ -5,13 +5,23 @@ import multiprocessing
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hiersep.errors import DataError
-from hiersep.files import TEMPORARY_PREFIX, atomic_path, fingerprint, lock_folder, sweep, write_json
+from hiersep.files import (
+    TEMPORARY_PREFIX,
+    atomic_path,
+    fingerprint,
+    lock_folder,
+    scratch_folder,
+    sweep,
+    write_json,
+    write_text,
+)
 
 scalars = st.none() | st.booleans() | st.integers(-1000, 1000) | st.floats(-1e3, 1e3) | st.text(max_size=5)
 contents = st.recursive(
@@ -139,9 +149,126 @@ def test_a_lock_ends_with_the_process_that_took_it_though_a_worker_lives_on(tmp_
         os.kill(orphan, signal.SIGKILL)
 
 
+def in_another_process(work):
+    """Do something in a process of its own that may kill itself; give how it ended."""
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_what_a_killed_run_left_half_written_can_be_swept_away(tmp_path):
-    (tmp_path / f"{TEMPORARY_PREFIX}x").mkdir()
-    (tmp_path / f"{TEMPORARY_PREFIX}x" / "half").touch()
+    for folder in (tmp_path, tmp_path / "deep" / "deeper"):
+        (folder / f"{TEMPORARY_PREFIX}x").mkdir(parents=True)
+        (folder / f"{TEMPORARY_PREFIX}x" / "half").touch()
     (tmp_path / "whole").touch()
     sweep(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "whole"]
+    assert leftovers(tmp_path)
+    sweep(tmp_path, deep=True)
+    assert not leftovers(tmp_path)
+
+
+def test_what_another_process_is_writing_is_not_swept_away(tmp_path):
+    with atomic_path(tmp_path / "f.txt") as temporary:
+        temporary.write_text("half")
+        assert in_another_process(lambda: sweep(tmp_path)) == 0
+        assert in_another_process(lambda: write_text(tmp_path / "other.txt", "")) == 0
+        temporary.write_text("whole")
+    assert (tmp_path / "f.txt").read_text() == "whole"
+
+
+def test_what_a_killed_process_was_writing_is_swept_away_though_a_worker_lives_on(tmp_path):
+    """A forked worker has its parent's handles, the locked one too; it finds out some seconds later."""
+    fork = multiprocessing.get_context("fork")
+    living, told = fork.Pipe()
+
+    def worker():
+        told.send(os.getpid())
+        time.sleep(60)
+
+    def write():
+        with atomic_path(tmp_path / "f.txt"):
+            fork.Process(target=worker).start()
+            time.sleep(60)
+
+    writer = fork.Process(target=write)
+    writer.start()
+    orphan = living.recv()
+    writer.kill()
+    writer.join()
+    try:
+        sweep(tmp_path)
+        assert not leftovers(tmp_path)
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+
+
+def test_whoever_writes_into_a_folder_first_removes_what_was_left_there(tmp_path):
+    def write_half():
+        with atomic_path(tmp_path / "f.txt") as temporary:
+            temporary.write_text("half")
+            die()
+
+    assert in_another_process(write_half) == -signal.SIGKILL
+    assert leftovers(tmp_path)
+    assert in_another_process(lambda: write_text(tmp_path / "other.txt", "whole")) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["other.txt"]
+
+
+def test_a_temporary_folder_that_a_kill_left_is_removed_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def fill():
+        with scratch_folder() as folder:
+            (folder / "decoded.wav").touch()
+            die()
+
+    assert in_another_process(fill) == -signal.SIGKILL
+    assert list(tmp_path.rglob("decoded.wav"))
+    with scratch_folder() as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_a_kill_while_a_folder_is_replaced_leaves_the_old_or_the_new_one(renames, tmp_path):
+    """The old one is renamed aside, then the new one takes its name; what a kill between leaves, the sweep mends."""
+    place = tmp_path / "track"
+    place.mkdir()
+    (place / "old").touch()
+
+    def replace():
+        done = []
+        for name in ("rename", "replace"):
+            real = getattr(Path, name)
+
+            def counted(self, target, real=real):
+                if len(done) == renames:
+                    die()
+                done.append(real(self, target))
+
+            setattr(Path, name, counted)
+        with atomic_path(place) as temporary:
+            temporary.mkdir()
+            (temporary / "new").touch()
+        die()
+
+    assert in_another_process(replace) == -signal.SIGKILL
+    sweep(tmp_path)
+    there = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
+    assert there == ["track", "track/old" if renames == 0 else "track/new"]
+
+
+def test_what_only_bears_such_a_name_is_not_swept_away(tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    (tmp_path / f"{TEMPORARY_PREFIX}link").symlink_to(tmp_path / "precious")
+    (tmp_path / f"{TEMPORARY_PREFIX}file").touch()
+    sweep(tmp_path)
+    assert (tmp_path / "precious" / "file").exists()
+    assert (tmp_path / f"{TEMPORARY_PREFIX}file").exists()

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -263,6 +264,38 @@ def test_time_and_places_of_all_sessions_are_told(begun, monkeypatch):
     train(config, exp_dir)
     assert 3600 < json.loads((exp_dir / "training.json").read_text())["seconds"] < 3700
     assert json.loads((exp_dir / "environment.json").read_text()) == {"resumed": [{"machine": "another"}]}
+
+
+def test_a_state_is_written_beside_its_place_and_not_where_the_system_keeps_temporary_files(
+    measured, tmp_path, monkeypatch
+):
+    """There it might not fit; and what a kill leaves there nobody removes."""
+    monkeypatch.setattr(tempfile, "mkstemp", lambda *a, **k: pytest.fail("a file elsewhere"))
+    train(experiment(measured, max_epochs=1), tmp_path / "exp")
+    assert (tmp_path / "exp" / "last.ckpt").is_file()
+
+
+def test_what_the_workers_of_a_killed_training_left_among_the_temporary_files_is_removed(
+    measured, tmp_path, monkeypatch
+):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    config = experiment(measured, max_epochs=1, num_workers=1)
+    code, _ = run(config, tmp_path / "killed" / "exp", "after the third batch")
+    assert code == -signal.SIGKILL
+    assert list(temporary.rglob("listener-*"))
+    code, _ = run(config, tmp_path / "killed" / "exp")
+    assert code == 0
+    assert not list(temporary.iterdir())
+
+
+def test_what_a_training_left_that_was_killed_at_its_very_end_is_removed(begun):
+    config, exp_dir = begun
+    train(config, exp_dir)
+    (exp_dir / f"{TEMPORARY_PREFIX}abc").mkdir()
+    train(config, exp_dir)
+    assert not list(exp_dir.glob(f"{TEMPORARY_PREFIX}*"))
 
 
 def test_what_a_killed_training_had_begun_to_write_is_removed(begun):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import numpy as np
 from hiersep.audio.containers import decode, probe, read_stream
 from hiersep.audio.header import AudioInfo, quiet, refuse_rate, unreadable
 from hiersep.errors import DataError
+from hiersep.files import scratch_folder
 
 if TYPE_CHECKING:
     import os
@@ -119,6 +119,6 @@ def decoded(path: str | os.PathLike[str], *, most_s: float | None = None) -> Ite
         except DataError as error:
             if not path.is_file() or not path.stat().st_size:
                 raise
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hiersep-"))
-            path = decode(path, Path(folder) / "decoded.wav", error, most_s)
+            folder = stack.enter_context(scratch_folder())
+            path = decode(path, folder / "decoded.wav", error, most_s)
         yield path

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ import numpy as np
 
 from hiersep.data.arrays import read_arrays
 from hiersep.data.measuring import Measurement, TrackMeasurement, checked, checked_difference, checked_power
-from hiersep.files import TEMPORARY_PREFIX, atomic_path, fingerprint, make_folder
+from hiersep.files import atomic_path, fingerprint, make_folder, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,9 +60,7 @@ class Workshop:
         make_folder(folder)
         self.folder = folder
         self._lock = os.open(folder, os.O_RDONLY)
-        if self.alone():
-            for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):  # of a process that was killed
-                shutil.rmtree(leftover, ignore_errors=True)
+        sweep(folder, deep=True)
         with contextlib.suppress(OSError):  # a file system that knows no locks
             fcntl.flock(self._lock, fcntl.LOCK_SH)
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from hiersep.data.parallel import naming_deaths, without_interrupts
 from hiersep.data.recipe import audible
 from hiersep.data.restoring import read_annotation
 from hiersep.errors import DataError
-from hiersep.files import TEMPORARY_PREFIX, atomic_path, fingerprint, lock_folder, write_json
+from hiersep.files import TEMPORARY_PREFIX, atomic_path, fingerprint, lock_folder, sweep, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,12 +90,12 @@ def fill_folder(
     """
     with lock_folder(out):
         _claim(out, settings)
-        _sweep(out)
+        sweep(out, deep=True)
         pending = [name for name in names if not (out / f"{name}.jams").is_file()]
         try:
             failed = _write_pending(out, pending, write, jobs)
         finally:
-            _sweep(out)
+            sweep(out, deep=True)
         entries = [_entry(out, name) for name in names if (out / f"{name}.jams").is_file()]
         write_json(out / MANIFEST, {**_head(settings), "mixtures": entries})
     return entries, len(names) - len(pending), failed
@@ -124,12 +123,6 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         new = json.loads(json.dumps(settings))
         other = [key for key in new if not isinstance(old, dict) or old.get(key) != new[key]] or ["format"]
         raise DataError(f"{out}: holds other mixtures (another {', '.join(other)}); choose another folder")
-
-
-def _sweep(out: Path) -> None:
-    """Remove the half-written files of a run that was killed."""
-    for leftover in (*out.glob(f"{TEMPORARY_PREFIX}*"), *out.glob(f"*/**/{TEMPORARY_PREFIX}*")):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _write_pending(out: Path, pending: list[str], write: Write, jobs: int) -> list[str]:

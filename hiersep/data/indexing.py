@@ -6,6 +6,7 @@ and the journals of unfinished runs, are all read. Several processes may do the 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from hiersep import audio
 from hiersep.data import cache
-from hiersep.data.journal import Journal
+from hiersep.data.journal import Journal, remove_done
 from hiersep.data.measuring import BLOCK_S, Measurement, TrackMeasurement, TrackWork, measure_track
 from hiersep.data.parallel import naming_deaths, without_interrupts
 from hiersep.data.store import BLOCKS, SUFFIX, Block, BlockPlan, Store, load_store
 from hiersep.errors import DataError
-from hiersep.files import fingerprint, size_text
+from hiersep.files import fingerprint, size_text, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -115,6 +116,9 @@ def load_index(plan: IndexPlan, folder: Path, splits: str | None) -> Index | Non
     tracks = tuple(track for _, track in kept.tracks)
     if [len(track.stems) for track in tracks] != [len(track.stems) for track in plan.tracks]:
         return None
+    with contextlib.suppress(OSError):  # a cache that can be read alone
+        sweep(folder)
+        remove_done(folder, plan.key)
     return Index(tracks)
 
 
@@ -131,7 +135,7 @@ def build_index(plan: IndexPlan, folder: Path, *, splits: str | None, jobs: int,
             raise
         return replace(_measure_all(plan, _Known(), None, jobs, None), not_kept=str(error))
     with workshop:
-        journal = Journal(folder)
+        journal = Journal(folder, None if channels else plan.key)
         blocks = _Blocks(folder / BLOCKS, channels) if channels else None
         index = _measure_all(plan, _Known.collect(folder), journal, jobs, blocks)
         try:

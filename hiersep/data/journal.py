@@ -33,11 +33,12 @@ class Journal:
 
     Args:
         folder: Of the data set's cache.
+        key: Of the catalog that it becomes a part of; None where a store is written along with it.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, key: str | None = None):
         self._folder = folder
-        self._path = folder / PATTERN.replace("*", uuid.uuid4().hex[:12])
+        self._path = folder / PATTERN.replace("*", f"{key or 'store'}-{uuid.uuid4().hex[:12]}")
 
     def append(self, key: str, measured: TrackMeasurement) -> None:
         """Note a finished track under its key.
@@ -72,6 +73,12 @@ class Journal:
         """Remove this process's file; and, where no other process is at work, those of all."""
         for path in [self._path, *(self._folder.glob(PATTERN) if others else ())]:
             path.unlink(missing_ok=True)
+
+
+def remove_done(folder: Path, key: str) -> None:
+    """Remove what became a part of a catalog that is there: a process was killed before it could."""
+    for path in folder.glob(PATTERN.replace("*", f"{key}-*")):
+        path.unlink(missing_ok=True)
 
 
 def _to_json(measured: TrackMeasurement) -> dict[str, Any]:

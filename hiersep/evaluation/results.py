@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
+import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hiersep.errors import DataError
 from hiersep.evaluation.clips import write_clips
 from hiersep.evaluation.lines import ROWS, read_lines, write_lines
 from hiersep.evaluation.names import (
@@ -26,7 +28,7 @@ from hiersep.evaluation.names import (
 )
 from hiersep.evaluation.run import FORMAT, make_plan, score_all
 from hiersep.evaluation.tables import table
-from hiersep.files import make_folder, write_json, write_text
+from hiersep.files import lock_folder, make_folder, scratch_folder, sweep, write_json, write_text
 from hiersep.plots import plot_boxes, plot_over_input
 from hiersep.provenance import git_commit, machine
 
@@ -70,23 +72,36 @@ def evaluate(
     """
     plan = make_plan(model, data, settings, device=device)
     if out is None:
-        with tempfile.TemporaryDirectory(prefix="hiersep-") as folder:
-            return score_all(plan, Path(folder) / PARTS_NAME, jobs=jobs)
+        with scratch_folder() as folder:
+            return score_all(plan, folder, jobs=jobs)
     out = Path(out)
     make_folder(out)  # found unwritable now and not after minutes of work
+    sweep(out)
     before = read_results(out)
+    parts = out / PARTS_NAME
     if before is not None and before.get("key") == plan.key and (out / SCORES_NAME).is_file():
         evaluation = plan.evaluation(read_lines(out / SCORES_NAME))
-    else:
+        _write(out, plan, evaluation, before)
+        _remove_left(parts)
+        return evaluation
+    with lock_folder(parts):
         (out / RESULTS_NAME).unlink(missing_ok=True)
         started = time.monotonic()
-        evaluation = score_all(plan, out / PARTS_NAME, jobs=jobs)
+        evaluation = score_all(plan, parts, jobs=jobs)
         write_lines(out / SCORES_NAME, evaluation.lines)
         place = plan.clips.catalog.folder
         about = origin(model, place, plan.settings, device=plan.device, key=plan.key, started=started)
         before = {**evaluation.summary(), "format": FORMAT, **about}
-    _write(out, plan, evaluation, before)
+        _write(out, plan, evaluation, before)
+        shutil.rmtree(parts)  # not before the results are there: what a kill cuts off costs no scoring
     return evaluation
+
+
+def _remove_left(parts: Path) -> None:
+    """Remove what a run left that was killed after its results were there; not what another run is at work in."""
+    if parts.exists():
+        with contextlib.suppress(DataError), lock_folder(parts):
+            shutil.rmtree(parts, ignore_errors=True)
 
 
 def read_results(out: str | os.PathLike[str], name: str = RESULTS_NAME) -> dict[str, Any] | None:

@@ -31,7 +31,7 @@ from hiersep.evaluation.scoring import score_clips
 from hiersep.evaluation.static import fit_static
 from hiersep.evaluation.summary import Evaluation
 from hiersep.evaluation.workers import in_workers
-from hiersep.files import atomic_path, fingerprint, lock_folder, write_text
+from hiersep.files import atomic_path, fingerprint, write_text
 from hiersep.models.loading import load_separator
 from hiersep.separation import choose_device
 from hiersep.typed import expect
@@ -117,23 +117,22 @@ def score_all(plan: Plan, folder: Path, *, jobs: int = 1) -> Evaluation:
 
     Args:
         plan: What to score.
-        folder: For what is kept until all is done; it is removed then.
+        folder: For what is kept until the scores are; for whoever holds its lock, and removes it then.
         jobs: Processes; -1: one per core.
 
     Raises:
         ConfigError: If `jobs` is none, or more than one where workers cannot load the separator.
-        DataError: If another run is at work in the folder, it cannot be written to, or a worker dies.
+        DataError: If the folder cannot be written to, or a worker dies.
     """
     expect(jobs >= 1 or jobs == -1, "jobs", "at least 1, or -1", jobs)
     if jobs != 1:
         refuse_to_pass(plan.model)
-    with lock_folder(folder):
-        _claim(folder, plan)
-        with one_thread():
-            _score_pending(plan, folder, jobs)
-        lines = [line for number in range(len(plan.chunks)) for line in read_lines(_chunk_path(folder, number))]
-        shutil.rmtree(folder)
-    return plan.evaluation(lines)
+    _claim(folder, plan)
+    with one_thread():
+        _score_pending(plan, folder, jobs)
+    return plan.evaluation(
+        [line for number in range(len(plan.chunks)) for line in read_lines(_chunk_path(folder, number))]
+    )
 
 
 def _claim(folder: Path, plan: Plan) -> None:

@@ -30,7 +30,7 @@ from hiersep.evaluation.results import origin, read_results
 from hiersep.evaluation.song_scores import SongLine, score_song
 from hiersep.evaluation.song_tables import song_table, summarise_songs
 from hiersep.evaluation.workers import in_workers
-from hiersep.files import fingerprint, lock_folder, make_folder, write_json, write_text
+from hiersep.files import fingerprint, lock_folder, make_folder, sweep, write_json, write_text
 from hiersep.models.loading import load_separator
 from hiersep.models.query import QuerySeparator
 from hiersep.separation import choose_device
@@ -100,6 +100,7 @@ def score_songs(
     expect(jobs >= 1 or jobs == -1, "jobs", "at least 1, or -1", jobs)
     plan, out = _make_plan(model, data, settings or SongsConfig(), device), Path(out)
     make_folder(out)  # found unwritable now and not after hours of work
+    sweep(out)
     results = read_results(out, SONGS_NAME)
     if results is None or results.get("key") != plan.key:
         started = time.monotonic()
@@ -147,6 +148,7 @@ def _score_all(plan: SongPlan, folder: Path, jobs: int) -> list[SongLine]:
     from joblib import effective_n_jobs
 
     with lock_folder(folder):
+        sweep(folder)
         _claim(folder, plan.key)
         pending = [song for song in plan.songs if not plan.path(folder, song).is_file()]
         jobs = min(effective_n_jobs(jobs), len(pending))

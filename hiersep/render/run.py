@@ -16,7 +16,7 @@ from tqdm import tqdm
 from hiersep import audio
 from hiersep.data.parallel import naming_deaths, without_interrupts
 from hiersep.errors import ConfigError, DataError
-from hiersep.files import TEMPORARY_PREFIX, lock_folder, size_text, write_json
+from hiersep.files import TEMPORARY_PREFIX, lock_folder, size_text, sweep, write_json
 from hiersep.render.multitrack import count_stems, render_track
 from hiersep.render.plan import SPLITS, make_plan
 
@@ -112,8 +112,7 @@ def _check_claim(out: Path, content: dict[str, Any]) -> bool:
 def _sweep(out: Path) -> None:
     """Remove the half-written folders of a run that was killed."""
     for folder in (out, *(out / split for split in SPLITS)):
-        for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        sweep(folder)
 
 
 def _estimate_bytes(plan: Plan, pending: list[TrackPlan]) -> float:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hiersep import audio
+from hiersep.files import scratch_folder
 
 if TYPE_CHECKING:
     import os
@@ -85,7 +84,7 @@ def embed(samples: Audio, sample_rate: int) -> Sound:
     power = float(np.mean(np.square(samples, dtype=np.float64))) if samples.size else 0.0
     # The highest sample is the last but one step of 16 bits.
     scale = max(peak / (1 - 2**-15), np.sqrt(power) * 10 ** (-_LEVEL_DB / 20)) or 1.0
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sound.flac"
+    with scratch_folder() as folder:
+        path = folder / "sound.flac"
         audio.write(path, samples / np.float32(scale), sample_rate)
         return Sound(base64.b64encode(path.read_bytes()).decode(), float(np.float32(scale)))

@@ -75,6 +75,7 @@ def train(
     """
     exp_dir = Path(exp_dir)
     if _is_over(exp_dir, config):
+        sweep(exp_dir)
         return exp_dir / CHECKPOINT_NAME
     first = is_first(config.training)
     with lock_folder(exp_dir) if first else contextlib.nullcontext():

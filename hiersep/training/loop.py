@@ -22,9 +22,9 @@ from hiersep.training.callbacks import KeepBest, LearningCurve, LowerRate, SeedB
 from hiersep.training.clip import AutoClip
 from hiersep.training.data import make_dataset, make_loader, make_validation_loader
 from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME
-from hiersep.training.processes import Share, check_started, is_first
+from hiersep.training.processes import Share, check_started, is_first, sockets_kept
 from hiersep.training.stages import Stages, held_outputs
-from hiersep.training.state import Interruption, Progress, SaveState, check_state
+from hiersep.training.state import Interruption, Progress, SaveState, StateFile, check_state
 from hiersep.training.system import SeparationSystem
 from hiersep.training.tensorboard import Logger, ShowInTensorBoard, full_disk_said_once
 from hiersep.training.trainer import make_schedule, make_trainer, run_trainer
@@ -72,7 +72,13 @@ def fit(config: ExperimentConfig, exp_dir: Path, *, resumed: bool, claim: Callab
         callbacks.append(ShowInTensorBoard(validation_set[0]))
     save_state = SaveState(state, settings.save_every, interruption, before)
     logger = Logger(exp_dir, before.steps) if settings.tensorboard else False
-    trainer = make_trainer(settings, callbacks=[*callbacks, save_state], logger=logger, default_root_dir=exp_dir)
+    trainer = make_trainer(
+        settings,
+        callbacks=[*callbacks, save_state],
+        logger=logger,
+        default_root_dir=exp_dir,
+        plugins=[StateFile()],
+    )
     share = Share(trainer.global_rank, trainer.world_size)
     loader = make_loader(training_set, settings.batch_size, settings.num_workers, share)
     system = SeparationSystem(
@@ -85,7 +91,7 @@ def fit(config: ExperimentConfig, exp_dir: Path, *, resumed: bool, claim: Callab
         ema=settings.ema,
         skip_silent=settings.silent_targets == "skip",
     )
-    with interruption.listening(), full_disk_said_once(exp_dir):
+    with interruption.listening(), sockets_kept(), full_disk_said_once(exp_dir):
         run_trainer(trainer, system, state if resumed else None)
     return {
         "steps": trainer.global_step,

@@ -6,12 +6,17 @@ every n-th item of a batch, and of the validation set, so that together they tak
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hiersep.files import scratch_folder
 from hiersep.typed import expect
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hiersep.config import TrainingConfig
 
 
@@ -63,6 +68,23 @@ def check_started(processes: int) -> None:
     started = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else processes
     expected = f"the {started} processes that torchrun started"
     expect(started == processes, "training.devices times training.nodes", expected, processes)
+
+
+@contextlib.contextmanager
+def sockets_kept() -> Iterator[None]:
+    """Let workers that are started in the block have their sockets where they are removed after a kill, too.
+
+    A worker hands its batches over through a socket, for which multiprocessing makes a folder in the system's place for
+    temporary files; what a kill leaves there nobody removes.
+    """
+    config = vars(multiprocessing.current_process())["_config"]
+    before = config.get("tempdir")
+    with scratch_folder() as folder:
+        config["tempdir"] = str(folder)
+        try:
+            yield
+        finally:
+            config["tempdir"] = before
 
 
 def placement(settings: TrainingConfig) -> dict[str, Any]:

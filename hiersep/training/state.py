@@ -8,11 +8,13 @@ read with ``weights_only``: it cannot run code.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -24,7 +26,6 @@ from hiersep.files import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from hiersep.compat import asteroid
 
@@ -75,6 +76,19 @@ class Interruption:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+class StateFile(pl.plugins.TorchCheckpointIO):
+    """Write a state where it is told to; Lightning's own way is by the system's place for temporary files.
+
+    That may be small, or another disk, and what a kill leaves there nobody removes.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write."""
+        buffer = io.BytesIO()  # a disk that is full is an OSError then, and none of torch's many errors
+        torch.save(checkpoint, buffer)
+        Path(path).write_bytes(buffer.getbuffer())
 
 
 class SaveState(pl.Callback):

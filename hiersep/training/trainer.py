@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from datetime import timedelta
 from pathlib import Path
@@ -19,20 +18,6 @@ if TYPE_CHECKING:
     from hiersep.config import TrainingConfig
 
 _Misconfiguration = pl.utilities.exceptions.MisconfigurationException  # type: ignore[attr-defined]  # no __all__ there
-
-
-class StateFile(pl.plugins.TorchCheckpointIO):
-    """Write the training state where it shall lie.
-
-    Lightning would write it in the system's folder for temporary files, where it may have no room and where a kill
-    would leave it, and move it from there.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write."""
-        content = io.BytesIO()
-        torch.save(checkpoint, content)  # into a file, it would speak of a full disk in an error of its own
-        Path(path).write_bytes(content.getbuffer())
 
 
 def make_trainer(settings: TrainingConfig, **options: Any) -> pl.Trainer:
@@ -56,7 +41,6 @@ def make_trainer(settings: TrainingConfig, **options: Any) -> pl.Trainer:
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            plugins=[StateFile()],
             **options,
         )
     except _Misconfiguration as error:

@@ -1,0 +1,73 @@
+"""What lies in a folder, file by file, so that two runs can be compared to the last byte.
+
+Left aside is what tells of the run and not of its result: how many seconds it took (``training.json``,
+``results.json``, the training state), and the time of writing that libsndfile puts into a wav of floats (``PEAK``). Of
+the training state what it holds is compared, not how torch packed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from hiersep.files import TEMPORARY_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+FOLDER = "a folder"
+
+
+def names(root: Path) -> dict[str, int]:
+    """Every file and folder below, by its relative path, with its size."""
+    return {str(path.relative_to(root)): 0 if path.is_dir() else path.stat().st_size for path in root.rglob("*")}
+
+
+def is_half(tree: Mapping[str, Any]) -> bool:
+    """Whether something in it was being written."""
+    return any(part.startswith(TEMPORARY_PREFIX) for path in tree for part in path.split("/"))
+
+
+def digests(root: Path) -> dict[str, str]:
+    """Every file and folder below, by its relative path, with a digest of what it holds."""
+    return {
+        str(path.relative_to(root)): FOLDER if path.is_dir() else hashlib.sha256(content(path)).hexdigest()
+        for path in sorted(root.rglob("*"))
+    }
+
+
+def content(path: Path) -> bytes:
+    """What a file holds, but for what tells of the run alone."""
+    if path.name in ("training.json", "results.json"):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        told.pop("seconds", None)
+        return json.dumps(told).encode()
+    if path.suffix == ".ckpt":
+        import torch
+
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state.pop("seconds", None)
+        return "\n".join(_lines(state)).encode()
+    data = path.read_bytes()
+    if path.suffix == ".wav" and (place := data.find(b"PEAK", 12, 200)) > 0:
+        stamp = place + 12  # after the name, the size, and the version
+        data = data[:stamp] + bytes(4) + data[stamp + 4 :]
+    return data
+
+
+def _lines(value: Any, place: str = "") -> Iterator[str]:
+    """Spell out a nest of dicts, lists and tensors."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        yield f"{place}: {value.dtype} {tuple(value.shape)} {value.flatten().tolist()!r}"
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _lines(item, f"{place}/{key}")
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from _lines(item, f"{place}/{number}")
+    else:
+        yield f"{place}: {value!r}"
