@@ -100,7 +100,7 @@ def score_songs(
     expect(jobs >= 1 or jobs == -1, "jobs", "at least 1, or -1", jobs)
     plan, out = _make_plan(model, data, settings or SongsConfig(), device), Path(out)
     make_folder(out)  # found unwritable now and not after hours of work
-    results = read_results(out, SONGS_NAME)
+    results = read_results(out, SONGS_NAME, known=FORMAT)
     if results is None or results.get("key") != plan.key:
         started = time.monotonic()
         lines = _score_all(plan, out / SONGS_FOLDER, jobs)

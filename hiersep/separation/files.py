@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hiersep import audio
-from hiersep.errors import ConfigError, DataError
+from hiersep.errors import ConfigError, DataError, refuse_later
 from hiersep.files import fingerprint, lock_folder, sweep, write_json
 from hiersep.hierarchy import Hierarchy
 from hiersep.separation.passage import RESIDUAL
@@ -192,12 +192,15 @@ def read_separation(folder: str | os.PathLike[str]) -> Separated:
     path = Path(folder) / ABOUT
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
+        refuse_later(about["format"], FORMAT, str(path), DataError)
         start, rate = about["start"] / about["sample_rate"], about["sample_rate"]
         names = {str(name): Path(str(file)) for name, file in about["files"].items()}
         hierarchy = Hierarchy.load(about["hierarchy"])
         if about["format"] != FORMAT or any(file.name != str(file) for file in names.values()):
             raise ValueError("another format")
         span = Span(start, start + about["frames"] / rate)
+    except DataError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
         raise DataError(
             f"{path}: expected what hiersep separate or query wrote beside its results, got none; name their folder"
