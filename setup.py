@@ -27,12 +27,12 @@ INSTALL_REQUIRES = [
     "stempeg>=0.2.4",  # the streams of MUSDB18's .stem.mp4; MIT
     "musdb>=0.4",  # MUSDB18's streams, names and validation songs; MIT
     "pyyaml>=6.0",  # hierarchies, configurations, Slakh's metadata; MIT
-    "joblib>=1.3",  # parallel work over files; BSD
+    "joblib>=1.4",  # parallel work over files; 1.4 gives results as they come; BSD
     "tqdm>=4.60",  # progress with time left; MPL-2.0 and MIT
     "platformdirs>=3",  # the system's place for caches; MIT
     "matplotlib>=3.7",  # pictures; PSF
     "jinja2>=3.1",  # fills pages in and escapes every name; torch brings it too; BSD
-    "typer>=0.16",  # the command line; older ones fail beside click 8.2; MIT
+    "typer>=0.17",  # the command line; 0.17 loads rich only where it prints, before 0.16 click 8.2 breaks it; MIT
     "rich>=13",  # its help pages; MIT
     "typing-extensions>=4.6; python_version < '3.11'",  # Self; PSF
 ]
