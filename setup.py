@@ -32,7 +32,7 @@ INSTALL_REQUIRES = [
     "platformdirs>=3",  # the system's place for caches; MIT
     "matplotlib>=3.7",  # pictures; PSF
     "jinja2>=3.1",  # fills pages in and escapes every name; torch brings it too; BSD
-    "typer>=0.17",  # the command line; 0.17 loads rich only where it prints, before 0.16 click 8.2 breaks it; MIT
+    "typer>=0.19.2",  # the command line; 0.18 loads rich at once, 0.12 fails beside click 8.2; MIT
     "rich>=13",  # its help pages; MIT
     "typing-extensions>=4.6; python_version < '3.11'",  # Self; PSF
 ]
