@@ -8,8 +8,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
+# All but pages and prose, packaging, and what needs gradio, dask or a browser: those are of `make env`'s versions.
+OLDEST_TESTS := $(filter-out $(addprefix tests/test_,$(addsuffix .py,app app_browser architecture benchmarks docs \
+	doctor packaging readme recipes report_browser)),$(wildcard tests/test_*.py))
 
-.PHONY: help env demo test coverage test-recipes test-slow lint audit mutants bench reliability docs clean
+.PHONY: help env demo test coverage test-recipes test-slow test-oldest lint audit mutants bench reliability docs clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -48,6 +51,16 @@ test-recipes: env  ## Every recipe at a size that shows only that it runs
 
 test-slow: env  ## The tests that take longer
 	$(BIN)/python -m pytest -m slow
+
+# Without the extra `app`, whose gradio wants newer versions of what both need.
+test-oldest: .venv/.system  ## The tests of formats, mathematics and command line, on the oldest versions that setup.py admits
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	$(PYTHON) .ci/oldest.py > .venv-oldest/constraints.txt
+	.venv-oldest/bin/python -m pip install --quiet --constraint .venv-oldest/constraints.txt setuptools wheel
+	.venv-oldest/bin/python -m pip install --quiet --constraint .venv-oldest/constraints.txt \
+	    --editable ".[render,effects]" "pytest>=8" "pytest-xdist>=3.6" "hypothesis>=6.100"
+	.venv-oldest/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+	    -W ignore::DeprecationWarning -W ignore::FutureWarning $(OLDEST_TESTS)
 
 lint: env  ## Format, style, types, spelling
 	$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ INSTALL_REQUIRES = [
     "pyloudnorm>=0.1.1",  # loudness by ITU-R BS.1770-4; MIT
     "torch>=2.6",  # networks; 2.6 clips gradients by a norm that is known; BSD
     # What the hosts need without declaring it.
-    "requests",  # asteroid imports it; Apache-2.0
+    "requests>=2.28",  # asteroid imports it; Apache-2.0
     "setuptools>=68,<81",  # torchmetrics 0.11.4, pinned by asteroid, imports pkg_resources at run time; MIT
     # Our own.
     "pytorch-lightning>=2.6",  # the training loop under asteroid's System; 2.6 reads states weights_only; Apache-2.0
@@ -22,17 +22,17 @@ INSTALL_REQUIRES = [
     "tensorboard>=2.15",  # curves, pictures and sound of a training; Apache-2.0
     "numpy>=1.26",  # BSD
     "scipy>=1.12",  # spectrograms of the pictures (ShortTimeFFT); BSD
-    "soundfile>=0.12",  # reading and writing audio; BSD
-    "soxr>=0.3",  # resampling; LGPL-2.1
+    "soundfile>=0.12.1",  # reading and writing audio; librosa 0.10, under nussl, wants 0.12.1; BSD
+    "soxr>=0.3.2",  # resampling; librosa 0.10, under nussl, wants 0.3.2; LGPL-2.1
     "stempeg>=0.2.4",  # the streams of MUSDB18's .stem.mp4; MIT
     "musdb>=0.4",  # MUSDB18's streams, names and validation songs; MIT
     "pyyaml>=6.0",  # hierarchies, configurations, Slakh's metadata; MIT
-    "joblib>=1.3",  # parallel work over files; BSD
+    "joblib>=1.4",  # parallel work over files; 1.4 gives results as they come; BSD
     "tqdm>=4.60",  # progress with time left; MPL-2.0 and MIT
     "platformdirs>=3",  # the system's place for caches; MIT
     "matplotlib>=3.7",  # pictures; PSF
     "jinja2>=3.1",  # fills pages in and escapes every name; torch brings it too; BSD
-    "typer>=0.12",  # the command line; MIT
+    "typer>=0.19.2",  # the command line; 0.18 loads rich at once, 0.12 fails beside click 8.2; MIT
     "rich>=13",  # its help pages; MIT
     "typing-extensions>=4.6; python_version < '3.11'",  # Self; PSF
 ]
@@ -50,7 +50,7 @@ EXTRAS_REQUIRE = {
         "gradio>=6.31",  # the page of `hiersep app`; Apache-2.0
         "fastapi>=0.115",  # under gradio: how files come and go; MIT
         "uvicorn>=0.30",  # under gradio: the server; BSD
-        "pillow<13",  # gradio's bound; HPND
+        "pillow>=10,<13",  # gradio's bound; HPND
     ],
     "dev": [
         "pytest>=8",

@@ -13,7 +13,6 @@ processes is watched: memory-mapped pages are not in it.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import shutil
 import statistics
@@ -26,8 +25,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from torch.utils.data import DataLoader
 
+from benchmarks._memory import WORKERS, memory_growth
 from benchmarks._report import Bar, run
 from hiersep import HierarchicalMixtureDataset
 from hiersep.compat import scaper
@@ -38,7 +37,6 @@ SETTINGS = RenderSettings(tracks=6, seed=3, splits=(1.0, 0.0, 0.0), duration=60.
 CLIP_S, TARGET = 10.0, "clean_guitars"
 CLIPS, SLOW_CLIPS = 100, 5  # per turn; scaper needs 50 times as long for one
 OF_FLOOR, OF_SCAPER, OF_SOUNDFILE, GROWTH_MB = 0.5, 30.0, 0.7, 50.0
-WARM_UP, WORKERS = 500, 2
 
 
 def open_mixtures(folder: Path, num_mixtures: int = CLIPS) -> HierarchicalMixtureDataset:
@@ -119,28 +117,6 @@ def per_second(make, count: int) -> float:
     return count / (time.perf_counter() - started)
 
 
-def anonymous_mb() -> float:
-    """Anonymous memory of this process and its children, in MB."""
-    total = 0
-    for pid in (os.getpid(), *(child.pid for child in multiprocessing.active_children())):
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
-    return total / 1024
-
-
-def memory_growth(folder: Path, items: int) -> float:
-    """Most MB of anonymous memory that all processes have more, after the first items, than they had then."""
-    loader = DataLoader(open_mixtures(folder, items), batch_size=None, num_workers=WORKERS)
-    first = min(WARM_UP, items // 2)
-    grown, base = 0.0, 0.0
-    for number, _ in enumerate(loader):
-        if number == first:
-            base = anonymous_mb()
-        elif number > first and number % 100 == 0:
-            grown = max(grown, anonymous_mb() - base)
-    return grown
-
-
 def measure(repeats: int, items: int):
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
@@ -169,7 +145,7 @@ def measure(repeats: int, items: int):
                 speed = per_second(make, count)
                 if turn:
                     speeds[name].append(speed)
-        grown = memory_growth(folder / "wav", items) if items else None
+        grown = memory_growth(open_mixtures(folder / "wav", items), items) if items else None
     rows = [
         {"made by": name, "per_s": statistics.median(values), "fastest": max(values), "slowest": min(values)}
         for name, values in speeds.items()

@@ -78,3 +78,22 @@ def near_miss(word: object, known: Iterable[str]) -> str:
         return ""
     close = difflib.get_close_matches(text, [right for right in known if len(right) <= _LONGEST_WORD], n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def refuse_later(number: object, known: int, place: str, error: type[HiersepError]) -> None:
+    """Refuse a format number that only a later version of hiersep can have written.
+
+    Args:
+        number: What the file says; anything but a number is the reader's business.
+        known: The highest that this version reads.
+        place: The file, for the message.
+        error: What to raise.
+
+    Raises:
+        HiersepError: Of the kind given, if the number is higher.
+    """
+    if isinstance(number, int) and number > known:
+        raise error(
+            f"{place}: expected format {known} or lower, got {number}: written by a later version of hiersep; "
+            "update hiersep to read it"
+        )

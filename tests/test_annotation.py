@@ -180,7 +180,7 @@ def sandbox(catalog, mixers, tmp_path):
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
-        (["format"], 2, "format: expected 1, got 2"),
+        (["format"], 2, "expected format 1 or lower, got 2: written by a later version"),
         (["channels"], 7, "channels: expected 1 or 2, got 7"),
         (["audio"], "mp3", "audio: expected wav or flac, got 'mp3'"),
         (["sample_rate"], 1e9, "expected a whole number"),

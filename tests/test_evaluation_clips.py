@@ -120,7 +120,7 @@ SHOWN = {"track": "Track00001", "stem": "S00", "start_s": 0.0, "duration": 1.0}
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": 7}, "format: expected 1, got 7"),
+        ({"format": 7}, "expected format 1 or lower, got 7"),
         ({"duration": 0.0}, "duration: expected more than 0"),
         ({"duration": "long"}, "duration: expected a number, got 'long'"),
         ({"clips": []}, "clips: expected at least one"),

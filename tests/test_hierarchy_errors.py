@@ -34,7 +34,7 @@ MUTATIONS = [
     (
         "ignore: 120-127",
         "colour: red",
-        ":13: unknown key 'colour'; keys are name, levels, tree, display, match, labels, ignore",
+        ":13: unknown key 'colour'; keys are format, name, levels, tree, display, match, labels, ignore",
     ),
     ("name: band", "- band", ":2: not YAML (expected <block end>, but found '?', column 1)"),
     ("name: band", "name: band\nname: band2", ":2: key 'name' appears twice (also line 1)"),

@@ -18,13 +18,14 @@ from hiersep.config.sections import (
     SpectrumConfig,
 )
 from hiersep.config.training import TrainingConfig
-from hiersep.errors import ConfigError, near_miss
+from hiersep.errors import ConfigError, near_miss, refuse_later
 from hiersep.typed import Entries, build, expect
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+FORMAT = 1  # of the files; one that does not say is of the first
 _MAX_BASES = 10
 _COMPILED = ("tdconvnet", "bandsplit")
 
@@ -152,7 +153,7 @@ def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = ())
 
 def as_yaml(config: ExperimentConfig) -> str:
     """Write an experiment with every value spelled out, as `load_experiment` reads it."""
-    return strict_yaml.dump(config.to_dict())
+    return strict_yaml.dump({"format": FORMAT, **config.to_dict()})
 
 
 def _read_layers(path: Path, seen: list[Path]) -> list[Entries]:
@@ -171,6 +172,10 @@ def _read_layers(path: Path, seen: list[Path]) -> list[Entries]:
             if not isinstance(section, str):
                 raise ConfigError(f"{place}: expected the name of a file as 'base', got {section!r}")
             below = _read_layers(path.parent / section, [*seen, path.resolve()])
+        elif name == "format":
+            refuse_later(section, FORMAT, place, ConfigError)
+            if type(section) is not int or section < 1:
+                raise ConfigError(f"{place}: expected a format number from 1 to {FORMAT}, got {section!r}")
         elif name not in SECTIONS:
             raise ConfigError(f"{place}: unknown section '{name}'{near_miss(name, SECTIONS)}")
         elif not isinstance(section, dict):

@@ -20,6 +20,7 @@ from hiersep.data.findings import Finding, IndexReport, find
 from hiersep.data.indexing import IndexPlan, build_index, load_index
 from hiersep.data.measuring import BLOCK_S, Measurement
 from hiersep.data.readers import find_reader
+from hiersep.data.readers.memory import remembering
 from hiersep.data.reading import Named
 from hiersep.data.store import Store, load_store
 from hiersep.data.tracks import Track
@@ -146,9 +147,10 @@ def index_dataset(
     """
     folder = Path(folder).resolve()
     reader = find_reader(folder)
-    tracks, said = _read_tracks(reader, folder, splits)
-    plan = IndexPlan(reader.NAME, tracks, sample_rate)
     place = dataset_cache(folder, sample_rate)
+    with remembering(place):
+        tracks, said = _read_tracks(reader, folder, splits)
+    plan = IndexPlan(reader.NAME, tracks, sample_rate)
     index = None if store_channels else load_index(plan, place, splits)
     if index is None:
         index = build_index(plan, place, splits=splits, jobs=jobs, channels=store_channels)

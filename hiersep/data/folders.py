@@ -22,7 +22,7 @@ from hiersep.data.annotation import UNCLAIMED, to_jams
 from hiersep.data.parallel import naming_deaths, without_interrupts
 from hiersep.data.recipe import audible
 from hiersep.data.restoring import read_annotation
-from hiersep.errors import DataError
+from hiersep.errors import DataError, refuse_later
 from hiersep.files import TEMPORARY_PREFIX, atomic_path, fingerprint, lock_folder, sweep, write_json
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         there = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected JSON, got something else; choose another folder") from error
+    if isinstance(there, dict):
+        refuse_later(there.get("format"), FORMAT, str(path), DataError)
     old = there.get("settings") if isinstance(there, dict) else None
     if not isinstance(old, dict) or there.get("fingerprint") != head["fingerprint"]:
         new = json.loads(json.dumps(settings))

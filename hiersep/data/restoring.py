@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hiersep.data.annotation import FORMAT
 from hiersep.data.events import Event, MixtureSpec
 from hiersep.data.recipe import Recipe
-from hiersep.errors import ConfigError, DataError, HierarchyError
+from hiersep.errors import ConfigError, DataError, HierarchyError, refuse_later
 from hiersep.hierarchy import Hierarchy
 from hiersep.typed import build, expect
 
@@ -187,8 +187,11 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
             warnings.simplefilter("ignore")  # jams' own calls into jsonschema
             jam = jams.load(str(path))
         content = dict(jam.sandbox["hiersep"])
+        refuse_later(content["format"], FORMAT, str(path), DataError)
         known = {field.name for field in dataclasses.fields(_StoredSettings)}
         settings = build(_StoredSettings, {key: (content[key], key) for key in sorted(known)})
+    except DataError:
+        raise
     except ConfigError as error:
         raise DataError(f"{path}: {error}") from error
     except (OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError, jams.JamsError) as error:

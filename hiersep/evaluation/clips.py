@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hiersep.data.catalog import open_dataset
 from hiersep.data.dataset import HierarchicalMixtureDataset
 from hiersep.data.readers import find_reader
-from hiersep.errors import ConfigError, DataError
+from hiersep.errors import ConfigError, DataError, refuse_later
 from hiersep.files import write_json
 from hiersep.typed import build, expect
 
@@ -131,9 +131,12 @@ def read_clips(path: str | os.PathLike[str]) -> ClipList:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
+        refuse_later(content["format"], FORMAT, str(path), DataError)
         head = build(_Head, {name: (content[name], name) for name in ("format", "data", "dataset", "duration")})
         clips = tuple(_read_clip(entry, number) for number, entry in enumerate(content["clips"]))
         return ClipList(head.data, head.dataset, head.duration, clips)
+    except DataError:
+        raise
     except ConfigError as error:
         raise DataError(f"{path}: {error}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hiersep.errors import DataError
+from hiersep.errors import DataError, refuse_later
 from hiersep.evaluation.clips import write_clips
 from hiersep.evaluation.lines import ROWS, read_lines, write_lines
 from hiersep.evaluation.names import (
@@ -104,13 +104,27 @@ def _remove_left(parts: Path) -> None:
             shutil.rmtree(parts, ignore_errors=True)
 
 
-def read_results(out: str | os.PathLike[str], name: str = RESULTS_NAME) -> dict[str, Any] | None:
-    """Read the ``results.json`` of a folder, or a file of another name; None where there is none that is whole."""
+def read_results(
+    out: str | os.PathLike[str], name: str = RESULTS_NAME, *, known: int = FORMAT
+) -> dict[str, Any] | None:
+    """Read the ``results.json`` of a folder, or a file of another name; None where there is none that is whole.
+
+    Args:
+        out: The folder.
+        name: Of the file.
+        known: Its highest format that is read.
+
+    Raises:
+        DataError: If a later version wrote it.
+    """
     try:
         results = json.loads((Path(out) / name).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return results if isinstance(results, dict) else None
+    if not isinstance(results, dict):
+        return None
+    refuse_later(results.get("format"), known, str(Path(out) / name), DataError)
+    return results
 
 
 def _called(model: object) -> str:

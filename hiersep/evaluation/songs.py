@@ -101,7 +101,7 @@ def score_songs(
     plan, out = _make_plan(model, data, settings or SongsConfig(), device), Path(out)
     make_folder(out)  # found unwritable now and not after hours of work
     sweep(out)
-    results = read_results(out, SONGS_NAME)
+    results = read_results(out, SONGS_NAME, known=FORMAT)
     if results is None or results.get("key") != plan.key:
         started = time.monotonic()
         lines = _score_all(plan, out / SONGS_FOLDER, jobs)

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from hiersep.errors import HierarchyError, near_miss
+from hiersep.errors import HierarchyError, near_miss, refuse_later
 from hiersep.strict_yaml import MAX_DEPTH, place
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-KEYS = ("name", "levels", "tree", "display", "match", "labels", "ignore")
+FORMAT = 1  # of the files; one that does not say is of the first
+KEYS = ("format", "name", "levels", "tree", "display", "match", "labels", "ignore")
 REQUIRED = ("name", "levels", "tree")
 LONGEST = 100  # characters of a name: files are called by it, and most systems allow 255 bytes, the suffix included
 
@@ -74,6 +75,14 @@ def check_keys(data: Mapping[str, Any], source: str, known: Collection[str]) -> 
         if key not in known:
             hint = near_miss(key, known) or f"; keys are {', '.join(known)}"
             raise fail(source, data, key, f"unknown key '{key}'{hint}")
+
+
+def read_format(data: Mapping[str, Any], source: str) -> None:
+    """Read ``format``, which a file need not say: only 1 is known so far."""
+    number = data.get("format", FORMAT)
+    refuse_later(number, FORMAT, place(source, data, "format"), HierarchyError)
+    if type(number) is not int or number < 1:
+        raise fail(source, data, "format", f"expected a format number from 1 to {FORMAT}, got {describe(number)}")
 
 
 def read_name(data: Mapping[str, Any], source: str) -> str:

@@ -71,6 +71,7 @@ def parse(data: Any, source: str, name: str = "nested") -> Parts:
         raise fields.fail(source, data, None, f"{expected}; got {fields.describe(data)}")
     if nested.is_nested(data):
         data = nested.translate(data, source, name)
+    fields.read_format(data, source)
     fields.check_keys(data, source, fields.KEYS)
     for key in fields.REQUIRED:
         if key not in data:

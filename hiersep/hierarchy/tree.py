@@ -11,6 +11,7 @@ from hiersep import strict_yaml
 from hiersep.errors import HierarchyError, near_miss
 from hiersep.hierarchy import drawing, loading
 from hiersep.hierarchy.document import document
+from hiersep.hierarchy.fields import FORMAT
 from hiersep.hierarchy.nodes import Node, grow
 
 if TYPE_CHECKING:
@@ -104,9 +105,9 @@ class Hierarchy:
             format: ``"yaml"`` or ``"json"``.
         """
         if format == "yaml":
-            return strict_yaml.dump(self.to_dict())
+            return strict_yaml.dump({"format": FORMAT, **self.to_dict()})
         if format == "json":
-            return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+            return json.dumps({"format": FORMAT, **self.to_dict()}, indent=2, ensure_ascii=False) + "\n"
         raise HierarchyError(f"expected the format 'yaml' or 'json', got {format!r}")
 
     def draw(self, notes: Mapping[str, str] | None = None) -> str:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from hiersep import audio
 from hiersep.data.parallel import naming_deaths, without_interrupts
-from hiersep.errors import ConfigError, DataError
+from hiersep.errors import ConfigError, DataError, refuse_later
 from hiersep.files import TEMPORARY_PREFIX, lock_folder, size_text, sweep, write_json
 from hiersep.render.multitrack import count_stems, render_track
 from hiersep.render.plan import SPLITS, make_plan
@@ -98,6 +98,8 @@ def _check_claim(out: Path, content: dict[str, Any]) -> bool:
             there = json.loads(plan_file.read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
             raise DataError(f"{plan_file}: expected JSON, got something else; choose another folder") from error
+        if isinstance(there, dict):
+            refuse_later(there.get("format"), content["format"], str(plan_file), DataError)
         if isinstance(there, dict) and _begins(there, content):
             return False
         if not isinstance(there, dict) or there.get("fingerprint") != content["fingerprint"]:

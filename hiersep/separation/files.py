@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hiersep import audio
-from hiersep.errors import ConfigError, DataError
+from hiersep.errors import ConfigError, DataError, refuse_later
 from hiersep.files import fingerprint, inside, lock_folder, sweep, write_json
 from hiersep.hierarchy import Hierarchy
 from hiersep.separation.passage import RESIDUAL
@@ -193,6 +193,7 @@ def read_separation(folder: str | os.PathLike[str]) -> Separated:
     path = Path(folder) / ABOUT
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
+        refuse_later(about["format"], FORMAT, str(path), DataError)
         start, frames, rate = (about[name] for name in ("start", "frames", "sample_rate"))
         if not all(type(number) is int for number in (start, frames, rate)) or start < 0 or frames < 1 or rate < 1:
             raise ValueError("no span")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +14,8 @@ from hiersep.errors import ConfigError, HiersepError
 from hiersep.training.processes import placement
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hiersep.config import TrainingConfig
 
 _Misconfiguration = pl.utilities.exceptions.MisconfigurationException  # type: ignore[attr-defined]  # no __all__ there

@@ -10,6 +10,7 @@ Traps: a song whose name occurs in several splits is called ``SPLIT/SONG``, for 
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -30,26 +31,30 @@ _FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "
 
 
 def _audio_files(song: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in song.iterdir()
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not path.name.startswith(".")  # macOS leaves ._NAME.wav beside NAME.wav
-    )
+    with os.scandir(song) as entries:  # which knows what is a file without asking again
+        names = [
+            entry.name
+            for entry in entries
+            if os.path.splitext(entry.name)[1].lower() in SUFFIXES  # noqa: PTH122
+            and entry.is_file()
+            and not entry.name.startswith(".")  # macOS leaves ._NAME.wav beside NAME.wav
+        ]
+    return [song / name for name in sorted(names)]
 
 
 def _is_mixture(path: Path) -> bool:
     return path.stem.lower() in MIXTURE_NAMES
 
 
-def _songs(folder: Path) -> Iterator[tuple[str | None, Path]]:
+def _songs(folder: Path) -> Iterator[tuple[str | None, Path, list[Path]]]:
     named = [name for name in _FOLDERS if (folder / name).is_dir()]
     for name in named or ["."]:
         split, parent = _FOLDERS.get(name), folder / name
         for song in sorted(parent.iterdir()):
-            if song.is_dir() and not song.name.startswith(".") and not all(map(_is_mixture, _audio_files(song))):
-                yield split, song
+            if song.is_dir() and not song.name.startswith("."):
+                files = _audio_files(song)
+                if not all(map(_is_mixture, files)):
+                    yield split, song, files
 
 
 def recognises(folder: Path) -> bool:
@@ -69,9 +74,9 @@ def tracks(folder: Path, splits: str | None = None) -> Iterator[Track]:
     """
     refuse_splits(NAME, splits)
     songs = list(_songs(folder))
-    names = Counter(song.name for _, song in songs)
-    for split, song in songs:
-        files = [Stem(path.stem, own(song, path.name), {"filename": path.name}) for path in _audio_files(song)]
+    names = Counter(song.name for _, song, _ in songs)
+    for split, song, paths in songs:
+        files = [Stem(path.stem, own(song, path.name), {"filename": path.name}) for path in paths]
         stems = sorted((stem for stem in files if not _is_mixture(stem.path)), key=lambda stem: stem.id)
         for one, other in itertools.pairwise(stems):
             if one.id == other.id:

@@ -53,6 +53,10 @@ def _songs(folder: Path) -> Iterator[Path]:
                 yield place
 
 
+def _stem_files(parent: Path) -> Iterator[str]:
+    return (path.name for path in parent.glob(f"*{SUFFIX}"))
+
+
 def _wav_names(song: Path) -> set[str]:
     return {path.name for path in song.glob("*.wav") if not path.name.startswith(".")}
 
@@ -61,12 +65,16 @@ def recognises(folder: Path) -> bool:
     """Say whether `folder` holds ``.stem.mp4`` files, or songs of MUSDB18's five wav files and no other."""
     if any((folder / split).exists() for split in ("validation", "val")):
         return False  # MUSDB18 has no such folder: these songs would be passed over
-    songs = list(_songs(folder))
-    if any(song.name.endswith(SUFFIX) for song in songs):
+    if any(not name.startswith(".") for subset in SUBSETS for name in _stem_files(folder / subset)):
         return True
     five = {_setup()["mixture"], *_setup()["sources"].values()}
-    found = [_wav_names(song) for song in songs]
-    return five in found and all(names <= five for names in found)
+    whole = False
+    for song in _songs(folder):  # up to the first that is no song of MUSDB18's
+        names = _wav_names(song)
+        if not names <= five:
+            return False
+        whole |= names == five
+    return whole
 
 
 def tracks(folder: Path, splits: str | None = None) -> Iterator[Track]:

@@ -21,7 +21,15 @@ import reprlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiersep.data.readers.metadata import each_once, entry, mixture_at, present, read_metadata, refuse_splits
+from hiersep.data.readers.metadata import (
+    each_once,
+    entry,
+    mixture_at,
+    plain_files,
+    present,
+    read_metadata,
+    refuse_splits,
+)
 from hiersep.data.tracks import Stem, Track
 from hiersep.errors import DataError
 from hiersep.files import inside, own
@@ -68,7 +76,8 @@ def tracks(folder: Path, splits: str | None = None) -> Iterator[Track]:
     dealt = [(_split(place, folder) if splits is None else _deal(place, splits), place) for place in places]
     for split, place in sorted(dealt, key=lambda pair: (SPLITS.index(pair[0]) if pair[0] else -1, pair[1].name)):
         mixtures = (mixture_at(own(place, f"mix{suffix}")) for suffix in _SUFFIXES)
-        stems = present(_stems(place), place / "metadata.yaml")
+        files = plain_files(place / "stems")
+        stems = present(_stems(place, files), place / "metadata.yaml", files)
         yield Track(place.name, split, stems, next(filter(None, mixtures), None))
 
 
@@ -94,13 +103,17 @@ def _deal(place: Path, splits: str) -> str:
     return split
 
 
-def _stems(place: Path) -> Iterator[Stem]:
-    path = own(place, "metadata.yaml")
+def _stems(place: Path, files: frozenset[str]) -> Iterator[Stem]:
+    path, folder = own(place, "metadata.yaml"), place / "stems"
     for stem_id, attributes in sorted(_read_stems(path).items()):
         if attributes.get("audio_rendered", True):
             names = [f"{stem_id}{suffix}" for suffix in _SUFFIXES]
-            name = next((name for name in names if (place / "stems" / name).is_file()), names[0])
-            yield Stem(stem_id, inside(place, path, "stems", name), attributes)
+            name = next((name for name in names if name in files), None)
+            if name is None:  # a link, or nothing
+                name = next((name for name in names if (folder / name).is_file()), names[0])
+                yield Stem(stem_id, inside(place, path, "stems", name), attributes)
+            else:
+                yield Stem(stem_id, folder / name, attributes)
 
 
 def _read_stems(path: Path) -> dict[str, dict[str, Any]]:
