@@ -15,12 +15,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # Imports point down, or leftwards within a line. DESIGN §1, as built:
-# - `files` (atomic writes), `strict_yaml` (the strict reader) and `typed` (values against type hints) are rooms that
-#   the design does not name: hierarchy and config read by these two, audio and nearly all above write by the first.
+# - `files` (atomic writes), `confined` (no name in data leads out of its folder), `strict_yaml` (the strict reader) and
+#   `typed` (values against type hints) are rooms that the design does not name: hierarchy and config read by the last
+#   two, audio and nearly all above write by the first.
 # - `__init__` is the package's own: it imports `errors` when it is loaded; its other public names it finds on first
 #   use, for whoever stands outside. Inside, only the version is taken from it.
 FLOORS = (
-    ("errors", "__init__", "files", "provenance", "compat"),
+    ("errors", "__init__", "files", "confined", "provenance", "compat"),
     ("strict_yaml", "typed", "hierarchy", "audio", "config", "stft"),
     ("data", "render", "models"),
     ("losses", "metrics", "plots"),

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hiersep import Hierarchy, audio
+from hiersep.confined import inside
 from hiersep.data.readers import READERS, find_reader, folder, medleydb, moisesdb, musdb18, slakh
 from hiersep.errors import DataError, HiersepWarning
-from hiersep.files import inside
 
 SOUND = tone(0.1)
 

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 FORMAT = 3
-_COLUMNS = {"header": np.uint8, "stamps": np.uint8, "numbers": np.int64, "loudness": np.float64, "power": np.float32}
+_COLUMNS: dict[str, type[np.generic]] = {
+    "header": np.uint8,
+    "stamps": np.uint8,
+    "numbers": np.int64,
+    "loudness": np.float64,
+    "power": np.float32,
+}
 
 Stamp = tuple[str, int, int, int]  # path, stream (-1: none), size, time
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hiersep import audio
+from hiersep.confined import inside
 from hiersep.errors import ConfigError, DataError, refuse_later
-from hiersep.files import fingerprint, inside, lock_folder, sweep, write_json
+from hiersep.files import fingerprint, lock_folder, sweep, write_json
 from hiersep.hierarchy import Hierarchy
 from hiersep.separation.passage import RESIDUAL
 from hiersep.separation.spans import Span

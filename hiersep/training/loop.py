@@ -24,7 +24,7 @@ from hiersep.training.data import make_dataset, make_loader, make_validation_loa
 from hiersep.training.names import CHECKPOINT_NAME, CURVE_NAME, STATE_NAME
 from hiersep.training.processes import Share, check_started, is_first, sockets_kept
 from hiersep.training.stages import Stages, held_outputs
-from hiersep.training.state import Interruption, Progress, SaveState, StateFile, check_state
+from hiersep.training.state import Interruption, Progress, SaveState, check_state
 from hiersep.training.system import SeparationSystem
 from hiersep.training.tensorboard import Logger, ShowInTensorBoard, full_disk_said_once
 from hiersep.training.trainer import make_schedule, make_trainer, run_trainer
@@ -68,16 +68,14 @@ def fit(config: ExperimentConfig, exp_dir: Path, *, resumed: bool, claim: Callab
     optimizer = _optimizer(model, settings)
     keep_best, interruption = KeepBest(exp_dir / CHECKPOINT_NAME, _provenance(config, exp_dir)), Interruption()
     callbacks = _callbacks(settings, exp_dir, optimizer, keep_best)
-    if settings.tensorboard:
-        callbacks.append(ShowInTensorBoard(validation_set[0]))
+    shown = [ShowInTensorBoard(validation_set[0])] if settings.tensorboard else []
     save_state = SaveState(state, settings.save_every, interruption, before)
     logger = Logger(exp_dir, before.steps) if settings.tensorboard else False
     trainer = make_trainer(
         settings,
-        callbacks=[*callbacks, save_state],
+        callbacks=[*callbacks, *shown, save_state],
         logger=logger,
         default_root_dir=exp_dir,
-        plugins=[StateFile()],
     )
     share = Share(trainer.global_rank, trainer.world_size)
     loader = make_loader(training_set, settings.batch_size, settings.num_workers, share)

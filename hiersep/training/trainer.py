@@ -12,6 +12,7 @@ from hiersep.compat import pytorch_lightning as pl
 from hiersep.data.parallel import ended
 from hiersep.errors import ConfigError, HiersepError
 from hiersep.training.processes import placement
+from hiersep.training.state import StateFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,7 @@ def make_trainer(settings: TrainingConfig, **options: Any) -> pl.Trainer:
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            plugins=[StateFile()],
             **options,
         )
     except _Misconfiguration as error:

@@ -15,10 +15,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hiersep.audio import SUFFIXES
+from hiersep.confined import own
 from hiersep.data.readers.metadata import refuse_splits
 from hiersep.data.tracks import Stem, Track
 from hiersep.errors import DataError
-from hiersep.files import own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hiersep.confined import inside, own
 from hiersep.data.readers.metadata import each_once, entry, mixture_at, present, read_metadata, refuse_splits
 from hiersep.data.tracks import Stem, Track
 from hiersep.errors import DataError
-from hiersep.files import inside, own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,10 +20,10 @@ import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from hiersep.confined import inside, own
 from hiersep.data.readers.metadata import each_once, entry, present, read_metadata, refuse_splits
 from hiersep.data.tracks import Stem, Track
 from hiersep.errors import HiersepWarning
-from hiersep.files import inside, own
 from hiersep.hierarchy import Hierarchy
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiersep import audio
+from hiersep.confined import own
 from hiersep.data.readers.metadata import each_once, mixture_at, present, read_metadata, refuse_splits
 from hiersep.data.tracks import Stem, Track
 from hiersep.errors import DataError
-from hiersep.files import own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

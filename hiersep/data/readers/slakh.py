@@ -21,6 +21,7 @@ import reprlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hiersep.confined import inside, own
 from hiersep.data.readers.metadata import (
     each_once,
     entry,
@@ -32,7 +33,6 @@ from hiersep.data.readers.metadata import (
 )
 from hiersep.data.tracks import Stem, Track
 from hiersep.errors import DataError
-from hiersep.files import inside, own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
