@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEMPORARY_PREFIX = ".hiersep-part-"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system says of a disk that is full
 _REPLACED = ".replaced"  # in a temporary folder: what stood where the whole folder beside it belongs
 _HELD: set[int] = set()  # handles of locked folders
 
@@ -115,7 +115,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
                 path.rename(scratch / _REPLACED)
             temporary.replace(path)
         except OSError as error:
-            if error.errno in _NO_ROOM:  # of a write to a file that is open, the system does not say which
+            if error.errno in NO_ROOM:  # of a write to a file that is open, the system does not say which
                 raise unwritable(path, error) from error
             raise
 
@@ -132,7 +132,7 @@ def _put_in_place(scratch: Path) -> None:
 
 def unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
     """Say that a file or a folder cannot be written, and what to do."""
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         path = Path(*(part for part in Path(path).parts if not part.startswith(TEMPORARY_PREFIX)))  # as it was to be
         return DataError(f"{path}: cannot be written ({error.strerror}); make room, and run the same command again")
     return DataError(f"{path}: cannot write here ({error.strerror}); choose a folder that can be written to")

@@ -39,7 +39,7 @@ def test_a_catalog_and_its_store_are_the_same_bytes(data, tmp_path, monkeypatch,
         monkeypatch.setenv("HIERSEP_CACHE", str(tmp_path / name))
         index_dataset(data, sample_rate=RATE, jobs=count, store_channels=1)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    assert len(contents(tmp_path / "one")) == 2 + 3  # catalog and store, and a block per track
+    assert len(contents(tmp_path / "one")) == 3 + 3  # catalog, metadata and store, and a block per track
 
 
 def experiment(data, **training):

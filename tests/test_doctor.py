@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 import hiersep
 from hiersep import doctor
 from hiersep.cli import app
-from hiersep.errors import DataError
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ def test_where_the_tests_run_hiersep_works(findings):
 
 def test_what_is_missing_is_told_from_what_is_broken(monkeypatch, tmp_path):
     def broken():
-        raise DataError("no\nsuch thing")
+        raise ImportError("no\nsuch thing")
 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(doctor, "_hosts", broken)
@@ -38,7 +37,7 @@ def test_what_is_missing_is_told_from_what_is_broken(monkeypatch, tmp_path):
         monkeypatch.setattr(doctor, slow, lambda: doctor.Finding("quick", "ok", "here"))
     states = {finding.name: finding for finding in doctor.examine()}
     assert states["ffmpeg"].state == "missing"
-    assert states["nussl, asteroid, scaper"] == ("nussl, asteroid, scaper", "broken", "no such thing")
+    assert states["nussl, asteroid, scaper"] == ("nussl, asteroid, scaper", "broken", "ImportError: no such thing")
 
 
 def test_the_command_ends_with_1_only_where_something_is_broken(monkeypatch):

@@ -193,7 +193,8 @@ def separation(tmp_path):
 @pytest.mark.parametrize("name", ["../secret.wav", *NAMES.values()], ids=["beside", *NAMES])
 def test_no_name_beside_results_leads_out_of_their_folder(separation, name):
     assert "guitar" in separation().files
-    assert "which leads out of it" in one_line(lambda: separation(files={"guitar": name}))
+    message = one_line(lambda: separation(files={"guitar": name}))
+    assert "which leads out of it" in message or "expected the name of a file" in message  # too long for one
 
 
 def test_no_link_among_results_leads_out_of_their_folder(separation, tmp_path):

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hiersep.files import scratch_folder
 from hiersep.typed import expect
 
+_LONGEST_FOLDER = 80  # bytes of a folder of sockets: the path of one has 108 at most, and 104 on macOS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -80,7 +82,8 @@ def sockets_kept() -> Iterator[None]:
     config = vars(multiprocessing.current_process())["_config"]
     before = config.get("tempdir")
     with scratch_folder() as folder:
-        config["tempdir"] = str(folder)
+        if len(os.fsencode(folder)) < _LONGEST_FOLDER:
+            config["tempdir"] = str(folder)
         try:
             yield
         finally:

@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from hiersep.compat import pytorch_lightning as pl
-from hiersep.files import unwritable
+from hiersep.files import NO_ROOM, unwritable
 from hiersep.models.oracle import phase_sensitive_mask
 from hiersep.models.separator import level_db
 from hiersep.plots import mask_picture
@@ -60,14 +60,14 @@ def full_disk_said_once(exp_dir: Path) -> Iterator[None]:
     before = threading.excepthook
 
     def heard(failure: threading.ExceptHookArgs) -> None:
-        if not isinstance(failure.exc_value, OSError):
+        if getattr(failure.exc_value, "errno", None) not in NO_ROOM:
             before(failure)
 
     threading.excepthook = heard
     try:
         yield
     except OSError as error:
-        if error.filename is not None:
+        if error.errno not in NO_ROOM or error.filename is not None:
             raise
         raise unwritable(exp_dir / TENSORBOARD_NAME, error) from error
     finally:

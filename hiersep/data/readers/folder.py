@@ -36,6 +36,7 @@ def _audio_files(song: Path) -> list[Path]:
             entry.name
             for entry in entries
             if os.path.splitext(entry.name)[1].lower() in SUFFIXES  # noqa: PTH122
+            and (not entry.is_symlink() or (song / entry.name).is_file())  # a circle of links is none
             and entry.is_file()
             and not entry.name.startswith(".")  # macOS leaves ._NAME.wav beside NAME.wav
         ]
