@@ -196,6 +196,13 @@ def test_a_finding_that_the_clips_cannot_decide_is_said_to_be_so(tmp_path, capsy
     assert "not decided: the clips are of one song" in capsys.readouterr().out
 
 
+def test_a_share_of_next_to_nothing_is_not_decided(tmp_path, capsys):
+    write_run(tmp_path, "sss_multi-588", (0.02, 0.02, 0.02))
+    write_run(tmp_path, "sss_multi_leaf90-588", (0.05, 0.05, 0.05))
+    tables(tmp_path)
+    assert "not decided (90% wanted), as the network on all data improves too little" in capsys.readouterr().out
+
+
 def test_a_folder_without_runs_is_one_line(tmp_path):
     with pytest.raises(Exception, match="expected runs with scores"):
         tables(tmp_path)

@@ -30,6 +30,7 @@ LEVELS = 3
 NO_WORSE_DB = 0.2  # "does not hurt": the interval lies above minus this
 WANTED_DB = 1.5  # what the band-split network shall gain over the BLSTM at every level
 KEPT = {"sss": 0.9, "qbe": 0.8}  # of the improvement, where 90 % of the target's labels are missing
+WIDEST = 1.0  # an interval of the share kept that says nothing any more
 TITLES = {
     1: "Experiment 1: does the hierarchical constraint help?",
     2: "Experiment 2: one network for all levels, or one for each?",
@@ -109,6 +110,8 @@ def keeps(found: dict[str, Any], kind: str) -> str:
         return "not decided: the network on all data does not improve on the mixture"
     word = "holds" if result["kept"] >= wanted else "does not hold"
     sure = "" if result["kept_low"] >= wanted or result["kept_high"] < wanted else ", though not beyond the interval"
+    if result["kept_high"] - result["kept_low"] > WIDEST:
+        word, sure = "not decided", ", as the network on all data improves too little to be compared with"
     kept, low, high = (percent(result[key]) for key in ("kept", "kept_low", "kept_high"))
     return f"{word} ({percent(wanted)} wanted){sure}: {kept} kept ({low} to {high})"
 
