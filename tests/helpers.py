@@ -1,4 +1,4 @@
-"""What the tests share: sounds of known level, and miniature data sets written without hiersep's help."""
+"""What the tests share: sounds of known level, miniature data sets written without hiersep, and a small experiment."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import yaml
+
+from hiersep.config import DataConfig, ExperimentConfig, NetworkConfig, SpectrumConfig, TrainingConfig
 
 RATE = 16000
 
@@ -151,3 +153,22 @@ def write_soundfont(path, name, makers=""):
     body = b"sfbkLIST" + struct.pack("<I", len(info)) + info + content[20 + info_size :]
     path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
     return path
+
+
+def small_experiment(data, rate, *, num_train, dropout=0.0, **training):
+    """A path of three levels that a processor learns in seconds."""
+    return ExperimentConfig(
+        data=DataConfig(
+            folder=str(data),
+            target="clean_guitars",
+            duration=0.5,
+            sample_rate=rate,
+            num_train=num_train,
+            num_validation=2,
+        ),
+        spectrum=SpectrumConfig(n_fft=256, hop_length=128),
+        network=NetworkConfig(hidden_size=4, num_layers=1, dropout=dropout),
+        training=TrainingConfig(
+            **{"batch_size": 2, "max_epochs": 2, "num_workers": 0, "device": "cpu", "tensorboard": False, **training}
+        ),
+    )

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from helpers import BASS, DRUMS, ELECTRIC_GUITAR, PIANO, error_db, noise, tone, write_slakh
+from helpers import BASS, DRUMS, ELECTRIC_GUITAR, PIANO, error_db, noise, small_experiment, tone, write_slakh
 
 from benchmarks.reliability import _workplace, determinism
 from hiersep import train
-from hiersep.config import DataConfig, ExperimentConfig, NetworkConfig, SpectrumConfig, TrainingConfig
 from hiersep.data.catalog import index_dataset
 from hiersep.models.checkpoint import from_pretrained
 from hiersep.separation import Passage
@@ -43,16 +42,7 @@ def test_a_catalog_and_its_store_are_the_same_bytes(data, tmp_path, monkeypatch,
 
 
 def experiment(data, **training):
-    return ExperimentConfig(
-        data=DataConfig(
-            folder=str(data), target="clean_guitars", duration=0.5, sample_rate=RATE, num_train=6, num_validation=2
-        ),
-        spectrum=SpectrumConfig(n_fft=256, hop_length=128),
-        network=NetworkConfig(hidden_size=4, num_layers=1, dropout=0.3),
-        training=TrainingConfig(
-            **{"batch_size": 2, "max_epochs": 2, "num_workers": 0, "device": "cpu", "tensorboard": False, **training}
-        ),
-    )
+    return small_experiment(data, RATE, num_train=6, dropout=0.3, **training)
 
 
 def test_the_same_seed_trains_the_same_weights_whoever_makes_the_mixtures(data, tmp_path):

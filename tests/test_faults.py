@@ -15,10 +15,9 @@ from pathlib import Path
 
 import joblib
 import pytest
-from helpers import BASS, DRUMS, ELECTRIC_GUITAR, PIANO, noise, tone, write_slakh
+from helpers import BASS, DRUMS, ELECTRIC_GUITAR, PIANO, noise, small_experiment, tone, write_slakh
 
 from hiersep import audio, train
-from hiersep.config import DataConfig, ExperimentConfig, NetworkConfig, SpectrumConfig, TrainingConfig
 from hiersep.data.catalog import index_dataset, open_dataset
 from hiersep.data.reading import read_block, read_excerpt
 from hiersep.data.writing import WriteSettings, write_mixtures
@@ -63,16 +62,7 @@ def songs(folder, splits=("train", "train", "validation")):
 
 
 def experiment(data, **training):
-    return ExperimentConfig(
-        data=DataConfig(
-            folder=str(data), target="clean_guitars", duration=0.5, sample_rate=RATE, num_train=16, num_validation=2
-        ),
-        spectrum=SpectrumConfig(n_fft=256, hop_length=128),
-        network=NetworkConfig(hidden_size=4, num_layers=1, dropout=0.0),
-        training=TrainingConfig(
-            **{"batch_size": 2, "max_epochs": 2, "num_workers": 0, "device": "cpu", "tensorboard": False, **training}
-        ),
-    )
+    return small_experiment(data, RATE, num_train=16, **training)
 
 
 # A disk that fills
