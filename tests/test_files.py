@@ -121,8 +121,8 @@ def test_other_content_has_another_fingerprint(pair):
     assert fingerprint(pair[0]) != fingerprint(pair[1])
 
 
-def test_a_lock_ends_with_the_process_that_took_it_though_a_worker_lives_on(tmp_path):
-    """A forked worker has its parent's handles; the parent is killed, and the worker finds out some seconds later."""
+def killed_with_a_worker(holding):
+    """Fork a process that holds something and has a worker; yield while it lives, and after it was killed."""
     fork = multiprocessing.get_context("fork")
     living, told = fork.Pipe()
 
@@ -131,22 +131,33 @@ def test_a_lock_ends_with_the_process_that_took_it_though_a_worker_lives_on(tmp_
         time.sleep(60)
 
     def run():
-        with lock_folder(tmp_path):
+        with holding:
             fork.Process(target=worker).start()
             time.sleep(60)
 
     parent = fork.Process(target=run)
     parent.start()
     orphan = living.recv()
-    with pytest.raises(DataError, match="another run"), lock_folder(tmp_path):
-        pass
-    parent.kill()
-    parent.join()
     try:
-        with lock_folder(tmp_path):
-            os.kill(orphan, 0)  # it lives
+        yield
+        parent.kill()
+        parent.join()
+        os.kill(orphan, 0)  # it lives
+        yield
     finally:
         os.kill(orphan, signal.SIGKILL)
+
+
+def test_a_lock_ends_with_the_process_that_took_it_though_a_worker_lives_on(tmp_path):
+    """A forked worker has its parent's handles; the parent is killed, and the worker finds out some seconds later."""
+    moments = killed_with_a_worker(lock_folder(tmp_path))
+    next(moments)
+    with pytest.raises(DataError, match="another run"), lock_folder(tmp_path):
+        pass
+    next(moments)
+    with lock_folder(tmp_path):
+        pass
+    moments.close()
 
 
 def in_another_process(work):
@@ -184,28 +195,13 @@ def test_what_another_process_is_writing_is_not_swept_away(tmp_path):
 
 def test_what_a_killed_process_was_writing_is_swept_away_though_a_worker_lives_on(tmp_path):
     """A forked worker has its parent's handles, the locked one too; it finds out some seconds later."""
-    fork = multiprocessing.get_context("fork")
-    living, told = fork.Pipe()
-
-    def worker():
-        told.send(os.getpid())
-        time.sleep(60)
-
-    def write():
-        with atomic_path(tmp_path / "f.txt"):
-            fork.Process(target=worker).start()
-            time.sleep(60)
-
-    writer = fork.Process(target=write)
-    writer.start()
-    orphan = living.recv()
-    writer.kill()
-    writer.join()
-    try:
-        sweep(tmp_path)
-        assert not leftovers(tmp_path)
-    finally:
-        os.kill(orphan, signal.SIGKILL)
+    moments = killed_with_a_worker(atomic_path(tmp_path / "f.txt"))
+    next(moments)
+    assert leftovers(tmp_path)
+    next(moments)
+    sweep(tmp_path)
+    assert not leftovers(tmp_path)
+    moments.close()
 
 
 def test_whoever_writes_into_a_folder_first_removes_what_was_left_there(tmp_path):

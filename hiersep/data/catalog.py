@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,6 +101,7 @@ def open_dataset(
     jobs: int = -1,
     splits: str | None = None,
     strict: bool = False,
+    lenient: bool = True,
 ) -> Catalog:
     """Recognise a data set by its layout, and measure it unless that was done before.
 
@@ -110,6 +111,7 @@ def open_dataset(
         jobs: Processes to measure with; -1 takes all cores.
         splits: Table of splits, for data sets that have several (Slakh2100: ``split2``, ``redux``, ...).
         strict: Make whatever is left out or mended an error.
+        lenient: Let a stem that is damaged later be silent, with a warning, as in a training; see `Catalog`.
 
     Returns:
         The catalog. Its ``dataset`` says what was recognised. A stem that cannot be read is left out with a warning.
@@ -122,7 +124,7 @@ def open_dataset(
         refuse_findings(report)
     for text in report.warnings():
         warnings.warn(text, HiersepWarning, stacklevel=2)
-    return catalog
+    return replace(catalog, lenient=lenient)
 
 
 def index_dataset(

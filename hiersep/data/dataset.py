@@ -10,7 +10,7 @@ import itertools
 import math
 import os
 from bisect import bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -178,7 +178,7 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
         self.nodes = node_axis(self.hierarchy, target, query=query, levels=levels)
         self.split, self.duration, self.seed, self._channels = split, duration, seed, channels
         self.catalogs = tuple(
-            _open(place, sample_rate=sample_rate, jobs=jobs, splits=table, strict=strict)
+            open_dataset(place, sample_rate=sample_rate, jobs=jobs, splits=table, strict=strict, lenient=not strict)
             for place, table in zip(folders, _of_each(splits, len(folders)), strict=True)
         )
         self._samplers = [
@@ -285,10 +285,6 @@ class HierarchicalMixtureDataset(nussl.datasets.BaseDataset):
             "known": torch.from_numpy(mixed.known),
         }
         return item if mixed.query is None else {**item, "query": torch.from_numpy(mixed.query)}
-
-
-def _open(folder: str | os.PathLike[str], *, strict: bool, **options: Any) -> Catalog:
-    return replace(open_dataset(folder, strict=strict, **options), lenient=not strict)
 
 
 def node_axis(

@@ -7,7 +7,7 @@ What a mixture holds depends on the settings and its number alone: the bytes are
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -100,8 +100,7 @@ class _Drawing:
     """Draws the recipes of a folder: a pure function of the settings and a mixture's number."""
 
     def __init__(self, settings: WriteSettings, jobs: int):
-        catalog = open_dataset(settings.data, sample_rate=settings.sample_rate, jobs=jobs)
-        self.catalog: Catalog = replace(catalog, lenient=False)
+        self.catalog: Catalog = open_dataset(settings.data, sample_rate=settings.sample_rate, jobs=jobs, lenient=False)
         self.hierarchy, self._settings = Hierarchy.load(settings.hierarchy), settings
         self._labels = Labels(self.catalog, self.hierarchy)
         tracks = self.catalog.select(settings.split)
@@ -222,8 +221,9 @@ def rebuild_mixtures(
         )
     moved = None if data is None else str(Path(data).resolve())
     first = read_annotation(source / f"{names[0]}.jams")
-    catalog = open_dataset(moved or first.settings.data, sample_rate=first.settings.sample_rate, jobs=jobs)
-    catalog = replace(catalog, lenient=False)
+    catalog = open_dataset(
+        moved or first.settings.data, sample_rate=first.settings.sample_rate, jobs=jobs, lenient=False
+    )
     write = functools.partial(_rebuild, source, catalog, first)
     entries, skipped, failed = fill_folder(
         out, names, write, settings={"from_jams": str(source), "data": moved}, jobs=jobs

@@ -11,7 +11,7 @@ import shutil
 import time
 import uuid
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,8 +124,7 @@ def _make_plan(
         raise ConfigError(
             "model: expected a network of fixed nodes to score whole songs, got one that takes queries; score its clips"
         )
-    catalog = open_dataset(data, sample_rate=int(network.sample_rate), splits=settings.splits)
-    catalog = replace(catalog, lenient=False)
+    catalog = open_dataset(data, sample_rate=int(network.sample_rate), splits=settings.splits, lenient=False)
     songs, levels = catalog.select(settings.split), _chosen_levels(network, settings.levels)
     versions = [FORMAT, __version__, torch.__version__]
     key = fingerprint(

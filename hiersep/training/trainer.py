@@ -72,7 +72,7 @@ def run_trainer(trainer: pl.Trainer, system: pl.LightningModule, state: Path | N
             raise
         raise KeyboardInterrupt from None  # Lightning makes Ctrl-C an exit
     except HiersepError as error:  # one of a worker comes with its traceback in the message
-        raise type(error)(str(error).rpartition(f"{type(error).__name__}: ")[2].strip()) from error
+        raise type(error)(str(error.args[0]).rpartition(f"{type(error).__name__}: ")[2].strip()) from error
     except (RuntimeError, ConnectionError) as error:  # a connection: it was killed while it handed a batch over
         if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
             raise

@@ -36,8 +36,8 @@ def _audio_files(song: Path) -> list[Path]:
             entry.name
             for entry in entries
             if os.path.splitext(entry.name)[1].lower() in SUFFIXES  # noqa: PTH122
-            and (not entry.is_symlink() or (song / entry.name).is_file())  # a circle of links is none
-            and entry.is_file()
+            # Of a link a path says so itself: a circle of them is no file there, and an error here.
+            and ((song / entry.name).is_file() if entry.is_symlink() else entry.is_file())
             and not entry.name.startswith(".")  # macOS leaves ._NAME.wav beside NAME.wav
         ]
     return [song / name for name in sorted(names)]
