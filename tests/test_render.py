@@ -245,6 +245,14 @@ def test_a_command_that_is_killed_and_given_again_gives_the_same_bytes(tmp_path)
     assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
 
 
+def test_fluidsynth_is_found_without_a_word_where_ci_is_set():
+    code = "from hiersep.render.synth import library; library()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "CI": "true"}, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def test_a_synthesizer_plays_the_pitch_and_nothing_before_it(soundfont):
     part = Part("synth_lead", "melody", (Note(0.5, 1.5, 69, 100),))
     voice = Voice(80, soundfont, ((0, 80),), soundfont.presets[0, 80])

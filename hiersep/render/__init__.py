@@ -7,6 +7,12 @@
 - `plan`: which song becomes which track. `multitrack`: one track. `run`: all of them.
 """
 
+import contextlib
+import io
+
+with contextlib.redirect_stdout(io.StringIO()):  # where CI is set, pyfluidsynth prints which library it has found
+    import pretty_midi  # noqa: F401  (which imports it)
+
 from hiersep.render.plan import RenderSettings
 from hiersep.render.run import RenderSummary, foresee, render
 from hiersep.render.soundfonts import find_soundfonts
