@@ -44,6 +44,15 @@ def test_floats_keep_what_lies_beyond_full_scale(tmp_path, recwarn):
     assert not recwarn.list
 
 
+def test_floats_are_the_same_bytes_whenever_they_are_written(tmp_path):
+    # libsndfile would stamp the time into a PEAK chunk: without one there are the header, the samples, and no time.
+    path, samples = tmp_path / "a.wav", np.array([[0.5, -0.25, 2.0]], dtype=np.float32)
+    audio.write(path, samples, 16000, subtype="FLOAT")
+    content = path.read_bytes()
+    assert b"PEAK" not in content
+    assert content.endswith(b"data" + (12).to_bytes(4, "little") + samples.tobytes())
+
+
 def test_integers_clip_beyond_full_scale_and_say_so(tmp_path):
     with pytest.warns(HiersepWarning) as caught:
         audio.write(tmp_path / "a.wav", np.array([3.5, -2.0, 0.25]), 8000)

@@ -1,8 +1,7 @@
 """What lies in a folder, file by file, so that two runs can be compared to the last byte.
 
 Left aside is what tells of the run and not of its result: how many seconds it took (``training.json``,
-``results.json``, the training state), and the time of writing that libsndfile puts into a wav of floats (``PEAK``). Of
-the training state what it holds is compared, not how torch packed it.
+``results.json``, the training state). Of the training state what it holds is compared, not how torch packed it.
 """
 
 from __future__ import annotations
@@ -50,11 +49,7 @@ def content(path: Path) -> bytes:
         state = torch.load(path, map_location="cpu", weights_only=True)
         state.pop("seconds", None)
         return "\n".join(_lines(state)).encode()
-    data = path.read_bytes()
-    if path.suffix == ".wav" and (place := data.find(b"PEAK", 12, 200)) > 0:
-        stamp = place + 12  # after the name, the size, and the version
-        data = data[:stamp] + bytes(4) + data[stamp + 4 :]
-    return data
+    return path.read_bytes()
 
 
 def _lines(value: Any, place: str = "") -> Iterator[str]:

@@ -26,6 +26,7 @@ _FORMATS = {
     "flac": (("24", "PCM_24"), ("16", "PCM_16")),
     "mp3": (("", "MPEG_LAYER_III"),),
 }
+_SET_ADD_PEAK_CHUNK = 0x1050  # libsndfile's SFC_SET_ADD_PEAK_CHUNK, which soundfile does not wrap
 _LONGEST_WAV = 2**32 - 2**16  # bytes; a longer one takes RF64's header, which most programs read as well
 
 
@@ -152,6 +153,8 @@ class Writer:
                 raise unwritable(self.path, error) from error
             except (RuntimeError, TypeError, ValueError) as error:
                 raise self._failed(error) from error
+            # Of floats libsndfile writes a chunk with the peak and the time, which is another at every run.
+            soundfile._snd.sf_command(self._file._file, _SET_ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
             stack.push(self._leave)
             self._stack = stack.pop_all()
         return self
