@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 
 from hiersep import audio, train
 from hiersep.data.catalog import index_dataset, open_dataset
+from hiersep.data.findings import draw_report
 from hiersep.data.reading import read_block, read_excerpt
 from hiersep.data.writing import WriteSettings, write_mixtures
 from hiersep.errors import DataError, HiersepWarning
@@ -106,7 +107,10 @@ def test_measurements_for_which_the_cache_has_no_room_cost_time_and_no_more(tmp_
     data = songs(tmp_path / "data")
     with room(2000):  # what is said goes into a file too, here
         _, report = index_dataset(data, sample_rate=RATE, jobs=1)
-        assert any("the measurements are not kept" in note and "File too large" in note for note in report.notes)
+        (note,) = report.notes
+        assert "the measurements are not kept" in note
+        assert "File too large" in note
+        assert draw_report(report).splitlines()[1:] == [note]
         with pytest.raises(DataError, match=r"\.i16: cannot be written \(File too large\)"):
             index_dataset(data, sample_rate=RATE, jobs=1, store_channels=1)
     assert {Path(path).name for path in files(cache) if "journal" not in path} <= {"metadata.json"}

@@ -142,11 +142,12 @@ def _of_mixture(track: Track, difference_db: float | str | None) -> Iterator[Fin
 
 
 def draw_report(report: IndexReport, most: int = 20) -> str:
-    """Write a report as text: what there is, then per kind how many and the first `most` of them."""
+    """Write a report as text: what there is, what hinders, then per kind how many and the first `most` of them."""
     counts = ", ".join(f"{split or 'tracks'} {count}" for split, count in report.tracks.items())
     lines = [
         f"{report.folder}: {report.dataset}; {counts}; {report.stems} stems, {report.minutes:.1f} minutes, "
-        f"at {report.sample_rate} Hz"
+        f"at {report.sample_rate} Hz",
+        *report.notes,
     ]
     for kind, findings in itertools.groupby(sorted(report.findings, key=_order), key=lambda finding: finding.kind):
         texts = [finding.text for finding in findings]
