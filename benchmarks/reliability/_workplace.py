@@ -92,6 +92,7 @@ class Workplace:
                     "--sample-rate", RATE, "--format", "flac", "--out", out],
             "train": ["train", str(self.folder / "conf.yml"), "--exp-dir", out, "--data.folder", str(data)],
             "separate": ["separate", song, "--model", str(FIXTURES / "path.safetensors"), "--out", out, *cpu],
+            "separate, shipped": ["separate", song, "--model", "guitar-path", "--out", out, *cpu],
             "query": ["query", song, "--like", "0:00-0:02", "--model", str(FIXTURES / "query.safetensors"), "--out",
                       out, *cpu],
             "evaluate": ["evaluate", str(FIXTURES / "path.safetensors"), "--data", str(data), "--out", out, "--num",

@@ -113,8 +113,8 @@ def difference_db(one: Arrays, two: Arrays) -> float:
 
 
 def separated(place: Workplace, *words: str, **environment: str) -> Arrays:
-    """Separate the song by a shipped network, whose sums are long enough to be shared; give samples by node."""
-    place.undisturbed("separate", "--model", "guitar-path", *words, **environment)
+    """Separate the song by a shipped network, whose sums threads share; give samples by node."""
+    place.undisturbed("separate, shipped", *words, **environment)
     return {path.stem: soundfile.read(path, dtype="float64")[0] for path in sorted(place.out.rglob("*.wav"))}
 
 
