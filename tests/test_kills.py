@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +92,16 @@ def test_half_a_file_is_told_from_a_whole_one(tmp_path):
     (tmp_path / "out" / ".hiersep-part-abc").mkdir(parents=True)
     assert _trees.is_half(_trees.names(tmp_path))
     assert not _trees.is_half({"out/mix.wav": 3})
+
+
+def test_pythons_own_look_whether_it_can_write_is_told_from_what_is_ours(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with monkeypatch.context() as killed:
+        killed.setattr(os, "unlink", lambda path: None)
+        tempfile.gettempdir()
+    (probe,) = tmp_path.iterdir()
+    assert _trees.is_probe(probe)
+    for name, content in {"a.safetensors": b"blat", probe.name.upper(): b"blat", "x" * 8: b"flat"}.items():
+        (tmp_path / name).write_bytes(content)
+        assert not _trees.is_probe(tmp_path / name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from hiersep.files import TEMPORARY_PREFIX
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = "a folder"
+PROBE = re.compile("[a-z0-9_]{8}")  # a file's name, of four bytes
 
 
 def names(root: Path) -> dict[str, int]:
@@ -27,6 +29,11 @@ def names(root: Path) -> dict[str, int]:
 def is_half(tree: Mapping[str, Any]) -> bool:
     """Whether something in it was being written."""
     return any(part.startswith(TEMPORARY_PREFIX) for path in tree for part in path.split("/"))
+
+
+def is_probe(path: Path) -> bool:
+    """Whether Python's tempfile wrote a file to see whether it can write, and was killed before it removed it."""
+    return bool(PROBE.fullmatch(path.name)) and path.is_file() and b"blat".startswith(path.read_bytes())
 
 
 def digests(root: Path) -> dict[str, str]:

@@ -115,8 +115,8 @@ class Tally:
         lost: Reruns that failed, or left a file out.
         wrong: Reruns that left a file that is another.
         stray: Reruns that left a file, or a folder, too much.
-        shared: Kills that left empty folders and locks of joblib's in shared memory; it has a process that removes
-            them, which was killed as well.
+        others: What was left that is not hiersep's, and is not stray: by joblib empty folders and locks in shared
+            memory, which a process removes that was killed as well; by Python's tempfile a file of four bytes.
         faults: What was lost, wrong or stray.
     """
 
@@ -127,7 +127,7 @@ class Tally:
     lost: int = 0
     wrong: int = 0
     stray: int = 0
-    shared: int = 0
+    others: int = 0
     faults: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, int]:
@@ -223,11 +223,11 @@ class Trial:
         tally.reruns += 1
         if not self._check_end(command):
             return
+        tally.others += _clear_what_others_left(killed, self._home / TEMPORARY)
         tree, aim = _trees.digests(self._home), self._aim.tree
         missing = sorted(aim.keys() - tree.keys())
         differing = sorted(path for path in aim if tree.get(path, aim[path]) != aim[path])
         strays = sorted(tree.keys() - aim.keys())
-        tally.shared += _clear_shared_memory(killed)
         tally.lost += bool(missing)
         tally.wrong += bool(differing)
         tally.stray += bool(strays)
@@ -235,12 +235,13 @@ class Trial:
             tally.faults.append(f"missing: {missing}; other: {differing}; stray: {strays}")
 
 
-def _clear_shared_memory(processes: Sequence[int]) -> int:
-    """Remove what killed processes left in shared memory, and count them."""
-    left = {number: list(SHARED_MEMORY.glob(f"*[-_]{number}[-_]*")) for number in processes}
-    for path in (path for paths in left.values() for path in paths):
+def _clear_what_others_left(processes: Sequence[int], temporary: Path) -> int:
+    """Remove what joblib and Python left for killed processes; count the processes and the probes."""
+    left = [list(SHARED_MEMORY.glob(f"*[-_]{number}[-_]*")) for number in processes]
+    left += [[path] for path in temporary.iterdir() if _trees.is_probe(path)]
+    for path in (path for paths in left for path in paths):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return sum(bool(paths) for paths in left.values())
+    return sum(map(bool, left))
 
 
 def prepare(place: Path, names: Sequence[str]) -> None:
