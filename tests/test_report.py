@@ -23,6 +23,7 @@ from hiersep import report
 from hiersep.config import EvaluationConfig
 from hiersep.errors import DataError
 from hiersep.evaluation import table
+from hiersep.files import TEMPORARY_PREFIX
 from hiersep.metrics import si_sdr
 from hiersep.models import checkpoint
 from hiersep.models.path import PathSeparator
@@ -134,6 +135,14 @@ def test_a_second_run_computes_nothing_and_a_lost_file_is_made_again(out, model,
     again = report.run_evaluation(model, songs, out, settings=SETTINGS, example=out, device="cpu")
     assert (out / "report.html").exists()
     assert again == first
+
+
+def test_what_a_kill_left_beside_a_whole_example_is_removed(out, model, songs, tmp_path):
+    report.run_evaluation(model, songs, out, settings=SETTINGS, example=tmp_path, device="cpu")
+    whole = set(tmp_path.iterdir())
+    (tmp_path / f"{TEMPORARY_PREFIX}x").mkdir()
+    report.run_evaluation(model, songs, out, settings=SETTINGS, example=tmp_path, device="cpu")
+    assert set(tmp_path.iterdir()) == whole
 
 
 def test_the_page_of_other_scores_is_written_anew(model, songs, tmp_path):

@@ -1,7 +1,8 @@
 """What lies in a folder, file by file, so that two runs can be compared to the last byte.
 
-Left aside is what tells of the run and not of its result: how many seconds it took (``training.json``,
-``results.json``, the training state). Of the training state what it holds is compared, not how torch packed it.
+Left aside is what tells of the run and not of its result: how many seconds it took, by which words, and on what
+(``training.json``, ``results.json``, the training state). Of the training state what it holds is compared, not how
+torch packed it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = "a folder"
+TOLD = ("seconds", "command", "machine")  # keys of JSON, and of the training state
 PROBE = re.compile("[a-z0-9_]{8}")  # a file's name, of four bytes
 
 
@@ -38,24 +40,24 @@ def is_probe(path: Path) -> bool:
 
 def digests(root: Path) -> dict[str, str]:
     """Every file and folder below, by its relative path, with a digest of what it holds."""
-    return {
-        str(path.relative_to(root)): FOLDER if path.is_dir() else hashlib.sha256(content(path)).hexdigest()
-        for path in sorted(root.rglob("*"))
-    }
+    return {str(path.relative_to(root)): FOLDER if path.is_dir() else digest(path) for path in sorted(root.rglob("*"))}
+
+
+def digest(path: Path) -> str:
+    """Digest of what a file holds."""
+    return hashlib.sha256(content(path)).hexdigest()
 
 
 def content(path: Path) -> bytes:
     """What a file holds, but for what tells of the run alone."""
     if path.name in ("training.json", "results.json"):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        told.pop("seconds", None)
-        return json.dumps(told).encode()
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return json.dumps({key: said[key] for key in said if key not in TOLD}).encode()
     if path.suffix == ".ckpt":
         import torch
 
         state = torch.load(path, map_location="cpu", weights_only=True)
-        state.pop("seconds", None)
-        return "\n".join(_lines(state)).encode()
+        return "\n".join(_lines({key: state[key] for key in state if key not in TOLD})).encode()
     return path.read_bytes()
 
 

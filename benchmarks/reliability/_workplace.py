@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import shutil
 import signal
@@ -16,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from benchmarks.reliability import _trees
 from hiersep.files import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
@@ -33,9 +32,7 @@ training: {{batch_size: 2, max_epochs: 3, num_workers: 2, save_every: 2, device:
 """
 COMMANDS = ("render", "index", "index --store", "mix", "train", "separate", "query", "evaluate", "report")
 PARALLEL = ("render", "index", "index --store", "mix", "evaluate")  # that take --jobs
-# What tells when and where, and so differs by right: whole files, and keys of JSON.
-TOLD = ("environment.json", "last.ckpt")
-TOLD_KEYS = ("seconds", "command", "machine")
+TOLD = ("environment.json", "last.ckpt")  # they tell when and where, and so differ by right
 _NOT_COMPARED = ("tensorboard", "journal-")
 
 
@@ -131,7 +128,7 @@ class Workplace:
         files = (path for path in sorted(self.out.rglob("*")) if path.is_file())
         names = {str(path.relative_to(self.out)): path for path in files}
         return {
-            name: digest(path)
+            name: _trees.digest(path)
             for name, path in names.items()
             if path.name not in TOLD and not any(part in name for part in _NOT_COMPARED)
         }
@@ -143,17 +140,6 @@ class Workplace:
         if said.code != 0:
             raise RuntimeError(f"{command}: the undisturbed run ended with {said.code}: {said.error}")
         return self.contents()
-
-
-def digest(path: Path) -> str:
-    """Digest a file; of JSON without what tells of time and place."""
-    content = path.read_bytes()
-    if path.suffix == ".json":
-        with contextlib.suppress(ValueError):
-            told = json.loads(content)
-            if isinstance(told, dict):
-                content = json.dumps({key: told[key] for key in told if key not in TOLD_KEYS}).encode()
-    return hashlib.sha256(content).hexdigest()
 
 
 def half_written(there: Mapping[str, str], whole: Mapping[str, str], *, of_the_end: Callable[[str], bool]) -> list[str]:
