@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 
 def git_commit(folder: str | os.PathLike[str] = ".") -> str:
     """Name the commit of the checkout that holds `folder`, with ``-dirty`` on changes; ``"unknown"`` outside of one."""
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+
+    def git(*words: str) -> str:
+        # `describe --dirty` would lock the index to note what it saw; a kill then stops every git until it is removed.
+        command = ["git", "--no-optional-locks", "-C", str(folder), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        changes = git("status", "--porcelain", "--untracked-files=no")
+        return git("describe", "--always", "--abbrev=12") + ("-dirty" if changes else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return done.stdout.strip()
 
 
 def machine(gpus: Iterable[str] = ()) -> str:

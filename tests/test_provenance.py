@@ -1,5 +1,6 @@
 """What made a result is named: the commit, and the machine."""
 
+import os
 import subprocess
 
 from hiersep.provenance import git_commit, machine
@@ -14,6 +15,10 @@ def test_the_commit_is_named_with_its_changes_and_unknown_outside_of_a_checkout(
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
     assert head.startswith(git_commit(tmp_path))
     assert len(git_commit(tmp_path)) == 12
+    index = (tmp_path / ".git" / "index").read_bytes()
+    os.utime(tmp_path / "a", (1, 1))  # as before, though it does not look so
+    assert head.startswith(git_commit(tmp_path))
+    assert (tmp_path / ".git" / "index").read_bytes() == index  # a kill would leave its lock, which git stops at
     (tmp_path / "a").write_text("b")
     assert git_commit(tmp_path).endswith("-dirty")
 
