@@ -150,6 +150,16 @@ def make_folder(path: str | os.PathLike[str]) -> None:
         raise unwritable(path, error) from error
 
 
+def begin_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder for results, as `make_folder`, and `sweep` it: a run that then finds all done writes nothing there.
+
+    Raises:
+        DataError: If it cannot be made.
+    """
+    make_folder(path)
+    sweep(path)
+
+
 @contextlib.contextmanager
 def lock_folder(path: str | os.PathLike[str]) -> Iterator[None]:
     """Hold a folder, made if need be, against a second run; the lock ends with the process, however that ends.

@@ -28,7 +28,7 @@ from hiersep.evaluation.names import (
 )
 from hiersep.evaluation.run import FORMAT, make_plan, score_all
 from hiersep.evaluation.tables import table
-from hiersep.files import lock_folder, make_folder, scratch_folder, sweep, write_json, write_text
+from hiersep.files import begin_folder, lock_folder, scratch_folder, write_json, write_text
 from hiersep.plots import plot_boxes, plot_over_input
 from hiersep.provenance import git_commit, machine
 
@@ -75,8 +75,7 @@ def evaluate(
         with scratch_folder() as folder:
             return score_all(plan, folder, jobs=jobs)
     out = Path(out)
-    make_folder(out)  # found unwritable now and not after minutes of work
-    sweep(out)
+    begin_folder(out)  # found unwritable now and not after minutes of work
     before = read_results(out)
     parts = out / PARTS_NAME
     if before is not None and before.get("key") == plan.key and (out / SCORES_NAME).is_file():

@@ -30,7 +30,7 @@ from hiersep.evaluation.results import origin, read_results
 from hiersep.evaluation.song_scores import SongLine, score_song
 from hiersep.evaluation.song_tables import song_table, summarise_songs
 from hiersep.evaluation.workers import in_workers
-from hiersep.files import fingerprint, lock_folder, make_folder, sweep, write_json, write_text
+from hiersep.files import begin_folder, fingerprint, lock_folder, make_folder, sweep, write_json, write_text
 from hiersep.models.loading import load_separator
 from hiersep.models.query import QuerySeparator
 from hiersep.separation import choose_device
@@ -99,8 +99,7 @@ def score_songs(
     """
     expect(jobs >= 1 or jobs == -1, "jobs", "at least 1, or -1", jobs)
     plan, out = _make_plan(model, data, settings or SongsConfig(), device), Path(out)
-    make_folder(out)  # found unwritable now and not after hours of work
-    sweep(out)
+    begin_folder(out)  # found unwritable now and not after hours of work
     results = read_results(out, SONGS_NAME, known=FORMAT)
     if results is None or results.get("key") != plan.key:
         started = time.monotonic()

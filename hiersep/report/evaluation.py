@@ -12,7 +12,7 @@ from hiersep.errors import DataError
 from hiersep.evaluation import evaluate, read_results
 from hiersep.evaluation.lines import SCORED
 from hiersep.evaluation.run import make_plan
-from hiersep.files import make_folder, sweep
+from hiersep.files import begin_folder
 from hiersep.plots import plot_path
 from hiersep.report.page import PAGE_NAME, Truth, write_report
 
@@ -57,8 +57,7 @@ def run_evaluation(
         DataError: If the data cannot be used or a folder not written to.
     """
     if example is not None:
-        make_folder(example)  # found unwritable now and not after minutes of work
-        sweep(example)
+        begin_folder(example)  # found unwritable now and not after minutes of work
     evaluation = evaluate(model, data, settings, out=out, jobs=jobs, device=device)
     results = read_results(out)
     if results is None:
