@@ -90,8 +90,8 @@ def test_trees_are_compared_but_for_what_tells_of_the_run(tmp_path):
 
 def test_half_a_file_is_told_from_a_whole_one(tmp_path):
     (tmp_path / "out" / ".hiersep-part-abc").mkdir(parents=True)
-    assert _trees.is_half(_trees.names(tmp_path))
-    assert not _trees.is_half({"out/mix.wav": 3})
+    assert _trees.unfinished(_trees.names(tmp_path))
+    assert not _trees.unfinished({"out/mix.wav": 3})
 
 
 def test_pythons_own_look_whether_it_can_write_is_told_from_what_is_ours(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hiersep.files import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 FOLDER = "a folder"
@@ -28,9 +28,9 @@ def names(root: Path) -> dict[str, int]:
     return {str(path.relative_to(root)): 0 if path.is_dir() else path.stat().st_size for path in root.rglob("*")}
 
 
-def is_half(tree: Mapping[str, Any]) -> bool:
-    """Whether something in it was being written."""
-    return any(part.startswith(TEMPORARY_PREFIX) for path in tree for part in path.split("/"))
+def unfinished(tree: Iterable[str]) -> list[str]:
+    """List, of relative paths, what was being written."""
+    return [path for path in tree if any(part.startswith(TEMPORARY_PREFIX) for part in path.split("/"))]
 
 
 def is_probe(path: Path) -> bool:

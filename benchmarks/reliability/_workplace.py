@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.reliability import _trees
-from hiersep.files import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -150,8 +149,8 @@ def half_written(there: Mapping[str, str], whole: Mapping[str, str], *, of_the_e
         whole: What an undisturbed run leaves.
         of_the_end: Whether a file is still to change until the end; then it is not judged.
     """
-    strays = [name for name in there if TEMPORARY_PREFIX in name]
-    return strays + [name for name in there if name in whole and there[name] != whole[name] and not of_the_end(name)]
+    other = [name for name in there if name in whole and there[name] != whole[name] and not of_the_end(name)]
+    return _trees.unfinished(there) + other
 
 
 def end(process: subprocess.Popen[str]) -> Said:

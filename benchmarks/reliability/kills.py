@@ -202,7 +202,7 @@ class Trial:
         self.tally.kills += 1
         after = _trees.names(self._home)
         self.tally.at_work += after not in (before, self._whole)
-        self.tally.half += _trees.is_half(after)
+        self.tally.half += bool(_trees.unfinished(after))
         return command.pid
 
     def _check_end(self, command: Command) -> bool:
