@@ -8,7 +8,7 @@ from helpers import BASS, PIANO, RATE, noise, write_slakh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hiersep.data.augmentation import augment, draw_chain
+from hiersep.data.augmentation import augment, draw_chain, play
 from hiersep.data.catalog import open_dataset
 from hiersep.data.events import Event, MixtureSpec
 from hiersep.data.mixing import mix, realise
@@ -16,7 +16,7 @@ from hiersep.errors import HiersepError
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("length", [1, 100, 16001])
+@pytest.mark.parametrize("length", [1, 2, 100, 16001])
 def test_shape_and_type_stay_and_equal_seeds_give_equal_samples(channels, length):
     samples = noise(length / RATE, channels=channels).astype(np.float32)
     once, again, other = (augment(samples, RATE, seed) for seed in (3, 3, 4))
@@ -24,6 +24,16 @@ def test_shape_and_type_stay_and_equal_seeds_give_equal_samples(channels, length
     assert np.isfinite(once).all()
     assert np.array_equal(once, again)
     assert not np.array_equal(once, other)
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(1, 3), st.integers(1, 2))
+@settings(max_examples=20)
+def test_the_first_samples_do_not_depend_on_how_many_follow(seed, length, channels):
+    samples = noise(0.01, channels=channels).astype(np.float32)
+    chain = draw_chain(np.random.default_rng(seed))
+    whole = play(samples, RATE, chain)
+    few = play(samples[:, :length], RATE, draw_chain(np.random.default_rng(seed)))
+    np.testing.assert_array_equal(few, whole[:, :length])
 
 
 @given(st.integers(0, 2**31 - 1), st.sampled_from([2.0**-10, 0.25, 8.0]))

@@ -82,8 +82,12 @@ def play(samples: Samples, sample_rate: int, chain: list[Any]) -> Samples:
     Shape:
         samples: (time,) or (channel, time); output: same.
     """
-    played: Samples = load_pedalboard().Pedalboard(chain)(samples, sample_rate)
-    return played
+    length = samples.shape[-1]
+    channels = samples.shape[0] if samples.ndim > 1 else 1
+    # pedalboard takes the longer side for time, and fails where both are equal.
+    silence = [(0, 0)] * (samples.ndim - 1) + [(0, max(0, channels + 1 - length))]
+    played: Samples = load_pedalboard().Pedalboard(chain)(np.pad(samples, silence), sample_rate)
+    return played[..., :length]
 
 
 def augment(samples: Samples, sample_rate: int, seed: int) -> Samples:

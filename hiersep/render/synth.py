@@ -81,7 +81,7 @@ def synthesizer(path: Path, sample_rate: int) -> Iterator[tuple[Any, int]]:
     """Give a fresh synthesizer with one soundfont loaded, and the soundfont's id; delete it afterwards."""
     synth = library().module.Synth(
         gain=0.5,
-        samplerate=sample_rate,
+        samplerate=float(sample_rate),  # of a whole number pyfluidsynth 1.3.2 makes none, and 44.1 kHz it stays
         channels=16,
         **{
             "synth.dynamic-sample-loading": 1,
