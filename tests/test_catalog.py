@@ -421,20 +421,19 @@ def test_two_processes_may_build_at_once(tmp_path, deaf):
 
 
 def test_joblib_spreads_the_work_over_a_dask_cluster(tmp_path, cache, monkeypatch):
-    from dask.distributed import Client, get_worker
-
+    distributed = pytest.importorskip("dask.distributed", reason="dask is of the extra dev, which is not installed")
     data = songs(tmp_path / "data")
     alone = open_dataset(data, jobs=1)
     shutil.rmtree(cache)
     workers = []
 
     def noted(work):
-        workers.append(get_worker().name)  # an error outside of a worker
+        workers.append(distributed.get_worker().name)  # an error outside of a worker
         return measure_track(work)
 
     monkeypatch.setattr(indexing, "measure_track", noted)
     cluster = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with Client(**cluster, local_directory=str(tmp_path)), joblib.parallel_config(backend="dask"):
+    with distributed.Client(**cluster, local_directory=str(tmp_path)), joblib.parallel_config(backend="dask"):
         assert same(open_dataset(data), alone)
     assert len(workers) == 6
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -160,6 +161,8 @@ IMPORTS = """
     assert asteroid.engine.System
     assert [asteroid, nussl, scaper] == [found["asteroid"], found["nussl"], found["scaper"]]
 """
+# torch 2.6 leaves a temporary folder of its own to the end of Python.
+STRICT = ("-W", "error", "-W", "ignore:Implicitly cleaning up:ResourceWarning")
 IN_ORDER = "for name in ('nussl', 'asteroid', 'scaper'): load(name)"
 IN_THREADS = """
     threads = [threading.Thread(target=load, args=(name,)) for name in ("scaper", "asteroid", "nussl") * 3]
@@ -177,14 +180,14 @@ def programs(tmp_path):
 
 
 def test_importing_the_hosts_is_silent_and_leaves_the_libraries_alone():
-    done = run_python(IMPORTS.replace("{imports}", IN_ORDER), "-W", "error")
+    done = run_python(IMPORTS.replace("{imports}", IN_ORDER), *STRICT)
     assert (done.returncode, done.stderr) == (0, "")
     assert "stempeg absent" in done.stdout
     assert "museval absent" in done.stdout
 
 
 def test_so_do_threads_in_another_order_with_ffmpeg_at_hand(programs):
-    done = run_python(IMPORTS.replace("{imports}", IN_THREADS), "-W", "error", path=programs)
+    done = run_python(IMPORTS.replace("{imports}", IN_THREADS), *STRICT, path=programs)
     assert (done.returncode, done.stderr) == (0, "")
     assert "stempeg loaded" in done.stdout
     assert "museval loaded" in done.stdout
@@ -272,7 +275,7 @@ def test_overlap_add_by_default_needs_its_mend_and_gives_back_the_signal(nussl, 
     settled = slice(RATE, 2 * RATE)  # its windows, which end at zero, sum to nearly one
     assert db(whole.audio_data[0, settled] - sine(440, seconds=3.0)[settled], sine(440)) < -40
     monkeypatch.setattr(nussl.core.audio_signal, "scipy", sys.modules["scipy"])
-    with pytest.raises(ValueError, match="hanning"):
+    with pytest.raises(ValueError, match=r"hanning|Unknown window"):
         nussl.AudioSignal.get_window("hanning", 16)
 
 
@@ -572,11 +575,20 @@ def test_the_gammatone_filterbank_needs_its_mend_and_its_filters_come_in_pairs(a
         MultiphaseGammatoneFB(n_filters=128, kernel_size=16, sample_rate=RATE)
 
 
+def refusal():
+    """What torch does with an LSTM whose size is an int64 of NumPy's."""
+    try:
+        torch.nn.LSTM(np.int64(2), 2)
+    except TypeError:
+        return pytest.raises(TypeError, match="int64")
+    return contextlib.nullcontext()  # torch 2.6
+
+
 def test_dccrnet_needs_its_mend_and_keeps_the_shape(asteroid, monkeypatch):
     network = asteroid.DCCRNet("mini").eval()
     assert network(torch.randn(2, 4000)).shape == (2, 1, 4000)
     monkeypatch.setattr(asteroid.masknn.recurrent, "np", np)
-    with pytest.raises(TypeError, match="int64"):
+    with refusal():
         asteroid.DCCRNet("mini")
 
 

@@ -138,7 +138,7 @@ def _mend_gammatone(filterbank: Any) -> None:
 def _mend_dccrn(recurrent: Any) -> None:
     """Let DCCRNet build: give torch's LSTM an int for its size.
 
-    The size comes from ``np.prod`` as an int64, which torch 2 refuses.
+    The size comes from ``np.prod`` as an int64, which torch 2.6 still takes and later ones refuse.
     """
     numpy = importlib.import_module("numpy")
 
