@@ -31,6 +31,7 @@ MAX_DEPTH = 100
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _TOO_LARGE = 10**18
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _TRAPS = (
@@ -290,6 +291,11 @@ class _Reader:
             value, trap = _resolve(event.value) if plain else (event.value, "")
         else:  # json.loads, not PyYAML, says what a JSON scalar means
             value, trap = json.loads(self.text[event.start_mark.index : event.end_mark.index]), ""
+        if isinstance(value, str) and _SURROGATE.search(value):
+            try:  # two escapes that make one character, as in JSON
+                value = value.encode("utf-16", "surrogatepass").decode("utf-16")
+            except UnicodeDecodeError:
+                trap = "holds half a character (a surrogate), which no file can; write the whole one"
         if isinstance(value, float) and not math.isfinite(value):
             trap = "is not a finite number; write one"
         if isinstance(value, int) and abs(value) >= _TOO_LARGE:

@@ -131,6 +131,16 @@ def test_what_is_refused(text, message):
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_two_escapes_of_a_character_are_one_and_half_of_it_is_refused(as_json):
+    found = strict_yaml.load('{"a": "\\ud83c\\udfb8"}', "f", as_json=as_json)
+    assert found == {"a": "\N{GUITAR}"}
+    for half in ('{"a": "\\ud83c"}', '{"\\udfb8\\ud83c": 1}', '{"a": "x\\udfb8"}'):
+        with pytest.raises(ConfigError, match=r"^f:1: .*holds half a character") as error:
+            strict_yaml.load(half, "f", as_json=as_json)
+        str(error.value).encode()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
