@@ -290,7 +290,10 @@ class _Reader:
         if not self.as_json:
             value, trap = _resolve(event.value) if plain else (event.value, "")
         else:  # json.loads, not PyYAML, says what a JSON scalar means
-            value, trap = json.loads(self.text[event.start_mark.index : event.end_mark.index]), ""
+            text = self.text[event.start_mark.index : event.end_mark.index]
+            if not text:  # what PyYAML puts behind a key that is too long for it
+                raise self.fail(line, "a key of more than 1024 characters; shorten it")
+            value, trap = json.loads(text), ""
         if isinstance(value, str) and _SURROGATE.search(value):
             try:  # two escapes that make one character, as in JSON
                 value = value.encode("utf-16", "surrogatepass").decode("utf-16")

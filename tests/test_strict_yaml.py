@@ -151,6 +151,8 @@ def test_two_escapes_of_a_character_are_one_and_half_of_it_is_refused(as_json):
         ("[" * 5000, "f: nested deeper than 100 levels"),
         ("[" * 150 + "]" * 150, "f:1: nested deeper than 100 levels"),
         ("null", "f:1: expected a document, got an empty one"),
+        ('{"b": 1,\n"' + "a" * 1100 + '": 1}', "f:2: a key of more than 1024 characters; shorten it"),
+        ('[{"' + "a" * 1100 + '": {"c": 1}}]', "f:1: a key of more than 1024 characters; shorten it"),
         ('{"a": 1' + "0" * 18 + "}", "f:1: '1" + "0" * 18 + "' is a number of more than 18 digits; quote it"),
     ],
 )
