@@ -31,7 +31,7 @@ MAX_DEPTH = 100
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _TOO_LARGE = 10**18
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no file can hold
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _TRAPS = (
@@ -294,7 +294,7 @@ class _Reader:
             if not text:  # what PyYAML puts behind a key that is too long for it
                 raise self.fail(line, "a key of more than 1024 characters; shorten it")
             value, trap = json.loads(text), ""
-        if isinstance(value, str) and _SURROGATE.search(value):
+        if isinstance(value, str) and SURROGATE.search(value):
             try:  # two escapes that make one character, as in JSON
                 value = value.encode("utf-16", "surrogatepass").decode("utf-16")
             except UnicodeDecodeError:

@@ -445,3 +445,10 @@ def test_a_word_of_a_mebibyte_is_not_compared_with_what_is_known():
     with pytest.raises(HierarchyError, match="unknown node"):
         Hierarchy.load({**data, "match": "filename", "labels": {"n" * 1_000_000: "x"}})
     assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("text", ["\ud83c", "a\udfb8", "\ud83c\udfb8"])
+def test_a_label_of_a_dict_that_no_file_can_hold_is_refused(text):
+    with pytest.raises(HierarchyError, match=r"expected a label that is text, got .* holds half a character") as error:
+        Hierarchy.load({"strings": [text]})
+    str(error.value).encode()

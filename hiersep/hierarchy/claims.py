@@ -9,7 +9,7 @@ from typing import Any
 from hiersep.errors import HierarchyError, near_miss
 from hiersep.hierarchy.fields import check_id, describe, fail, is_list
 from hiersep.hierarchy.labels import LAST_PROGRAM, PROGRAM, Block, Label, Programs, keys, normal
-from hiersep.strict_yaml import line_of, place
+from hiersep.strict_yaml import SURROGATE, line_of, place
 
 MOST = 100  # data sets, and stem attributes to match: every one of them is looked at for every node, or stem
 _RANGE = re.compile(r"([0-9]{1,9})\s*-\s*([0-9]{1,9})")
@@ -139,7 +139,9 @@ class _BlockReader:
         if self._match == (PROGRAM,):
             expected = "a program such as 24, a range such as 24-25, or a list of these"
         elif isinstance(value, str) and normal(value):
-            return value.strip()
+            if not SURROGATE.search(value):
+                return value.strip()
+            expected, hint = "text", ", which holds half a character (a surrogate); write the whole one"
         else:
             expected = "text"
             hint = "; quote it" if isinstance(value, (int, float)) else ""

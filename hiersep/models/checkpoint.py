@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from hiersep import __version__
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from hiersep.models.separator import MaskingSeparator
 
 _FLOATS = ("F32", "F16", "BF16")
+LARGEST_WEIGHT = 1e9  # in magnitude: far above what is learned, and far below what overflows in a layer or two
 
 
 def save(
@@ -172,12 +174,14 @@ def _refuse_misfits(header: Header) -> None:
 
 
 def _refuse_not_finite(weights: Mapping[str, torch.Tensor], path: str | os.PathLike[str]) -> None:
-    """Refuse NaN and infinity, of which a network makes nothing but more of them."""
+    """Refuse NaN and infinity, of which a network makes nothing but more of them, and what soon becomes infinity."""
     for name, tensor in weights.items():
-        if not bool(tensor.isfinite().all()):
+        largest = float(tensor.abs().max()) if tensor.is_floating_point() and tensor.numel() else 0.0  # NaN, if one is
+        if not largest <= LARGEST_WEIGHT:
+            got = f"{largest:.3g}" if math.isfinite(largest) else "NaN or infinity"
             raise CheckpointError(
-                f"{path}: expected finite weights, got NaN or infinity in {name} ({tensor.dtype}); the training "
-                "diverged, or the weights are too large for this precision"
+                f"{path}: expected finite weights of at most {LARGEST_WEIGHT:g}, got {got} in {name} ({tensor.dtype}); "
+                "the training diverged, or the weights are too large for this precision"
             )
 
 
