@@ -265,11 +265,13 @@ def test_the_papers_loss_and_complex_masks_are_refused_before_any_data_is_opened
     assert load_experiment(path, ["--training.loss", "negative_snr"]).network.mask == "complex"
 
 
-@pytest.mark.parametrize("base", ["\\0", "\\ud800", "x" * 5000])
-def test_a_base_that_no_file_can_be_called_is_named(conf, tmp_path, base):
+@pytest.mark.parametrize(
+    ("base", "words"), [("\\0", "cannot be read"), ("\\ud800", "half a character"), ("x" * 5000, "cannot be read")]
+)
+def test_a_base_that_no_file_can_be_called_is_named(conf, tmp_path, base, words):
     path = tmp_path / "x.json"
     path.write_text(f'{{"base": "{base.replace(chr(92) + "0", chr(92) + "u0000")}"}}')
-    assert "cannot be read" in message_of(path)
+    assert words in message_of(path)
 
 
 def test_a_number_that_no_float_holds_is_refused():
