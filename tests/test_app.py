@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import re
 import shutil
 import socket
@@ -506,3 +508,20 @@ def test_nothing_but_this_computer_is_answered_by_default():
         assert place.url.startswith("http://[::1]:")
     with pytest.raises(ConfigError, match=r"cannot listen at nowhere\.invalid:0"):
         listening.listen("nowhere.invalid", 0)
+
+
+def test_the_server_does_not_complain_of_pages_that_went_away():
+    uvicorn = pytest.importorskip("uvicorn")
+    from hiersep.app.server import Server
+
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    log = logging.getLogger("uvicorn.error")
+    Server(uvicorn.Config("nothing:app", log_level="error"), lambda: None)
+    log.addHandler(handler)
+    try:
+        log.error("ASGI callable returned without completing response.")
+        log.error("ASGI callable returned without starting response.")
+    finally:
+        log.removeHandler(handler)
+    assert said.getvalue() == "ASGI callable returned without starting response.\n"

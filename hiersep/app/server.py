@@ -269,6 +269,11 @@ def _endings() -> Sequence[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a complaint is more than that a page went away before all was sent."""
+    return "returned without completing response" not in record.getMessage()
+
+
 class Server(uvicorn.Server):
     """A server that says when it can be asked, and ends without complaints.
 
@@ -280,6 +285,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], object]):
         super().__init__(config)
         self._ready = ready
+        logging.getLogger("uvicorn.error").addFilter(_is_ours)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; what pages that are still open lose is no error."""
