@@ -43,7 +43,8 @@ def read(folder: Path) -> None:
         fingerprint([track.id, *(str(stem.path) for stem in track.stems)])
         for stem in track.stems:  # a song may be a link; what is in it stays in it
             song = next((place for place in stem.path.parents if place.name == track.id), stem.path.parent)
-            assert stem.path.resolve().is_relative_to(song.resolve())
+            whole = stem.stream is not None  # the file is the song
+            assert whole or stem.path.resolve().is_relative_to(song.resolve())
             hierarchy.claim(stem.attributes, next(iter(hierarchy.datasets), None))
 
 
