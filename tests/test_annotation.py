@@ -232,8 +232,11 @@ def test_what_is_missing_is_named(sandbox, missing):
         read()
 
 
+LATE = '{"annotations": [{"namespace": "beat", "data": [{"time": 1%s, "duration": 0}]}]}' % ("0" * 400)
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", "nonsense", "[" * 5000, '{"annotations": 3}', '{"sandbox": {"hiersep": 3}}']
+    "text", ["", "{}", "[]", "nonsense", "[" * 5000, '{"annotations": 3}', '{"sandbox": {"hiersep": 3}}', LATE]
 )
 def test_a_file_that_is_no_annotation_is_refused(tmp_path, text):
     (tmp_path / "x.jams").write_text(text)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 LONGEST_S = 3600.0  # no annotation can ask for more memory than this takes
 MOST_EVENTS = 10_000
 _MOST_BYTES = 1 << 25
+# What comes of a file that is something else.
+_WRONG = (OSError, LookupError, ValueError, OverflowError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
         raise
     except ConfigError as error:
         raise DataError(f"{path}: {error}") from error
-    except (OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError, jams.JamsError) as error:
+    except (*_WRONG, jams.JamsError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
             f"{path}: expected the JAMS of a mixture that hiersep wrote, got something else ({reason})"
