@@ -257,12 +257,19 @@ def test_a_header_that_would_not_be_read_is_not_written(model, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 3.0e38, -2.0e9])
-def test_weights_that_are_not_finite_or_soon_will_not_be_are_neither_written_nor_read(saved, tmp_path, value):
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        *((value, "NaN or infinity") for value in (float("nan"), float("inf"), -float("inf"))),
+        (3e38, "3e+38"),
+        (-2e9, "2e+09"),
+    ],
+)
+def test_weights_that_are_not_finite_or_soon_will_not_be_are_neither_written_nor_read(saved, tmp_path, value, got):
     def spoil(weights):
         weights["backbone.lstm.bias_ih_l0"][2] = value
 
-    refused(reweighed(saved, tmp_path / "spoilt.safetensors", spoil), "at most 1e+09", "in backbone.lstm.bias_ih_l0")
+    refused(reweighed(saved, tmp_path / "spoilt.safetensors", spoil), f"{got} in backbone.lstm.bias_ih_l0")
     model = from_pretrained(saved)
     with torch.no_grad():
         model.norm.running_var[0] = value

@@ -83,10 +83,10 @@ def play(samples: Samples, sample_rate: int, chain: list[Any]) -> Samples:
         samples: (time,) or (channel, time); output: same.
     """
     length = samples.shape[-1]
-    channels = samples.shape[0] if samples.ndim > 1 else 1
-    # pedalboard takes the longer side for time, and fails where both are equal.
-    silence = [(0, 0)] * (samples.ndim - 1) + [(0, max(0, channels + 1 - length))]
-    played: Samples = load_pedalboard().Pedalboard(chain)(np.pad(samples, silence), sample_rate)
+    if samples.ndim > 1 and length <= len(samples):
+        # pedalboard takes the longer side for time, and fails where both are equal.
+        samples = np.pad(samples, [(0, 0), (0, len(samples) + 1 - length)])
+    played: Samples = load_pedalboard().Pedalboard(chain)(samples, sample_rate)
     return played[..., :length]
 
 

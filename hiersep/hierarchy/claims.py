@@ -138,9 +138,9 @@ class _BlockReader:
         hint = ""
         if self._match == (PROGRAM,):
             expected = "a program such as 24, a range such as 24-25, or a list of these"
-        elif isinstance(value, str) and normal(value):
-            if not SURROGATE.search(value):
-                return value.strip()
+        elif isinstance(value, str) and normal(value) and not SURROGATE.search(value):
+            return value.strip()
+        elif isinstance(value, str) and SURROGATE.search(value):
             expected, hint = "text", ", which holds half a character (a surrogate); write the whole one"
         else:
             expected = "text"
