@@ -19,7 +19,7 @@ INSTALL_REQUIRES = [
     "pytorch-lightning>=2.6",  # the training loop under asteroid's System; 2.6 reads states weights_only; Apache-2.0
     "safetensors>=0.4",  # checkpoints that cannot run code; Apache-2.0
     "huggingface_hub>=0.25",  # checkpoints by their names on the hub; Apache-2.0
-    "tensorboard>=2.15",  # curves, pictures and sound of a training; Apache-2.0
+    "tensorboard>=2.17.1",  # curves, pictures and sound of a training; the first for NumPy 2; Apache-2.0
     "numpy>=2.2",  # 2.0 has np.bool again, which nussl calls; 2.2 ends quietly where a disk is full; BSD
     "scipy>=1.13",  # spectrograms of the pictures (ShortTimeFFT); 1.13 is the first for NumPy 2; BSD
     "soundfile>=0.12.1",  # reading and writing audio; librosa 0.10, under nussl, wants 0.12.1; BSD
@@ -44,7 +44,7 @@ EXTRAS_REQUIRE = {
     ],
     # hiersep calls it and does not contain it; who passes both on together does so under GPL-3.0.
     "effects": [
-        "pedalboard>=0.9",  # drive, equalisation, compression and room of rendered and augmented stems; GPL-3.0
+        "pedalboard>=0.9.6",  # drive, equalisation, room of rendered and augmented stems; silent before, by NumPy 2; GPL-3.0
     ],
     "app": [
         "gradio>=6.31",  # the page of `hiersep app`; Apache-2.0
