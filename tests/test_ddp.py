@@ -110,7 +110,7 @@ def compare_gradients(rank, meeting_point, kinds, frozen):
             torch.testing.assert_close(mean, expected[kind].detach(), rtol=1e-5, atol=1e-7)
     finally:
         distributed.destroy_process_group()
-    # DistributedDataParallel keeps gloo's threads alive, and one that lets a tensor go while the interpreter ends aborts
+    # DistributedDataParallel keeps threads of gloo alive; one that lets a tensor go while the interpreter ends aborts
     # the process: end without that.
     os._exit(0)
 

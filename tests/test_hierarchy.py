@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hiersep.errors import HierarchyError, HiersepWarning
 from hiersep.hierarchy import Hierarchy
+from hiersep.hierarchy.drawing import excerpt
 
 laws = settings(max_examples=60)
 TRICKY_IDS = ["no", "on", "y", "null", "true", "e1", "drums"]
@@ -101,6 +102,16 @@ def test_what_is_dumped_loads_as_it_was(folder, hierarchy):
     assert Hierarchy.load(hierarchy) is hierarchy
 
 
+def test_a_dump_is_for_people_too():
+    """One entry a line, words as they are written."""
+    data = {"name": "a", "levels": ["mix", "stem"], "tree": {"m": ["x"]}, "display": {"x": "Flöte"}}
+    for dumped in (Hierarchy.load(data).dump(), Hierarchy.load(data).dump("yaml"), Hierarchy.load(data).dump("json")):
+        lines = [line.strip().strip(",") for line in dumped.splitlines()]
+        assert len(lines) > 5
+        assert {"x: Flöte", '"x": "Flöte"'} & set(lines)
+    assert '\n  "format": 1,\n' in Hierarchy.load(data).dump("json")
+
+
 @laws
 @given(hierarchies())
 def test_nodes_stand_coarse_to_fine_and_siblings_side_by_side(hierarchy):
@@ -152,6 +163,33 @@ def test_the_drawing_has_one_line_per_node(hierarchy):
     for line in lines:
         id = line.lstrip("│├└─ ")
         assert len(line) - len(id) == 4 * hierarchy.node(id).depth
+
+
+@laws
+@given(hierarchies(), st.data(), st.booleans())
+def test_an_excerpt_is_what_stands_beside_above_and_right_below_the_wanted(hierarchy, data, below):
+    wanted = data.draw(st.sets(st.sampled_from(hierarchy.ids), min_size=1))
+    nodes, lost = excerpt(hierarchy.nodes, wanted, below=below)
+    paths = [hierarchy.path(id) if below else hierarchy.path(id)[:-1] for id in wanted]
+    opened = {id for path in paths for id in path}
+    kept = [node for node in hierarchy.nodes if {node.id, node.parent} & opened]
+    assert [node.id for node in nodes] == [node.id for node in kept]
+    for short, whole in zip(nodes, kept, strict=True):
+        assert short.children == (whole.children if whole.id in opened else ())
+        below_it = len(hierarchy.descendants(whole.id))
+        assert lost.pop(short.id, 0) == (0 if whole.id in opened else below_it)
+    assert not lost
+
+
+@laws
+@given(hierarchies())
+def test_the_node_at_a_level_is_the_one_of_that_depth_on_the_path(hierarchy):
+    for node in hierarchy.nodes:
+        at = hierarchy.path_at(node.id, hierarchy.levels)
+        assert set(at) == set(hierarchy.path(node.id))
+        for depth, id in enumerate(at):
+            assert hierarchy.node(id).depth == min(depth, node.depth)
+        assert hierarchy.path_at(node.id, [0, len(hierarchy.levels) - 1]) == (hierarchy.root.id, node.id)
 
 
 # --- membership and what is known
@@ -254,6 +292,7 @@ def test_a_subtree_has_the_same_rows_below_its_root(case, data):
         assert np.array_equal(smaller.membership(inside)[smaller.index(id)], row)
         assert smaller.node(id).level == hierarchy.node(id).level
         assert smaller.node(id).labels == hierarchy.node(id).labels
+    assert len(smaller.levels) == 1 + max(node.depth for node in smaller.nodes)
     assert hierarchy.subtree(hierarchy.root.id) == hierarchy
     assert Hierarchy.load(smaller.to_dict()) == smaller
 
@@ -350,6 +389,8 @@ def test_texts_are_compared_whole_without_case_and_outer_spaces():
         ("gtr_dist_02.wav", "distorted"),
         ("gtr_.wav", "distorted"),
         ("gtr_clean.wav", "piano"),
+        ("clean.take.wav", None),
+        ("gtr_clean.take.wav", "distorted"),
         ("clean/other.wav", None),
         ("click.mp3", "ignored"),
     ],
@@ -372,6 +413,8 @@ def test_a_file_name_that_fits_two_patterns_is_an_error():
         "file name 'g_dist.wav' fits two patterns, 'g*' of 'clean' and '*dist*' of 'distorted'; "
         "make the patterns narrower"
     )
+    with pytest.raises(HierarchyError, match=r"fits two patterns, 'g\*' of 'clean' and '\*dist\*' of 'ignore'; make"):
+        band(match="filename", labels={"clean": "g*"}, ignore="*dist*").claim({"filename": "g_dist.wav"})
 
 
 def test_a_label_that_begins_with_a_star_names_every_text_that_ends_like_it():
@@ -379,6 +422,7 @@ def test_a_label_that_begins_with_a_star_names_every_text_that_ends_like_it():
     hierarchy = band(match=["plugin_name", "inst_class"], labels=labels, ignore="*.kit")
     assert hierarchy.claim({"plugin_name": "any.sf2:NYLON [2]"}) == "clean"
     assert hierarchy.claim({"plugin_name": "any.sf2:Nylon 2"}) is None
+    assert hierarchy.claim({"plugin_name": "any.sf2 Nylon [2]"}) is None
     assert hierarchy.claim({"plugin_name": "any.sf2:Nylon [2] soft"}) is None
     assert hierarchy.claim({"plugin_name": "a guitar"}) is None  # its second star is a star
     assert hierarchy.claim({"plugin_name": "other", "inst_class": "*Guitar*"}) == "distorted"
@@ -490,6 +534,23 @@ def test_several_keys_at_the_top_get_a_root():
     assert hierarchy.name == "nested"
     assert hierarchy.ids == ("mixture", "guitar", "keys", "piano")
     assert Hierarchy.load({"guitar": ["a"]}).ids == ("mixture", "guitar")
+
+
+def test_names_that_are_no_ids_are_shown_where_they_can_be(tmp_path):
+    path = tmp_path / "音.json"
+    path.write_text(json.dumps({"mix": {"Clean\x07 Guitars": ["a"], " Grand Piano (CP-80) ": ["b"], "organ": ["c"]}}))
+    hierarchy = Hierarchy.load(path)
+    assert hierarchy.name == "nested"
+    shown = {node.id: node.display for node in hierarchy.nodes}
+    assert shown["grand_piano_cp_80"] == "Grand Piano (CP-80)"
+    assert shown["clean_guitars"] == "clean guitars"
+    assert shown["organ"] == "organ"
+
+
+def test_what_claims_nothing_hides_nothing_behind_it():
+    with pytest.warns(HiersepWarning, match="left out what claims nothing: 'harp'"):
+        hierarchy = Hierarchy.load({"mix": {"harp": [], "bass": ["a"]}})
+    assert hierarchy.ids == ("mix", "bass")
 
 
 def test_an_authors_json_that_claims_nothing_is_an_error():

@@ -243,6 +243,101 @@ MUTATIONS = [
         "display: Grand\nmatch: program_num",
         ":7: expected a mapping, got 'Grand'",
     ),
+    # --- the format
+    (
+        "name: band",
+        "name: band\nformat: 2",
+        ":2: expected format 1 or lower, got 2: written by a later version of hiersep; update hiersep to read it",
+    ),
+    ("name: band", "name: band\nformat: 0", ":2: expected a format number from 1 to 1, got 0"),
+    ("name: band", "name: band\nformat: '1'", ":2: expected a format number from 1 to 1, got '1'"),
+    ("name: band", "name: band\nformat:", ":2: expected a format number from 1 to 1, got nothing"),
+    ("name: band", "name: band\nformat: {}", ":2: expected a format number from 1 to 1, got a mapping"),
+    # --- the line of an entry, where it is not that of the list or mapping that it stands in
+    (
+        "name: band\nlevels: [mixture, family, class]",
+        "levels: [mixture, family, class]\nname: [band]",
+        ":2: expected a name (letters, digits, '.', '_', '-'), got a list",
+    ),
+    (
+        "name: band\nlevels: [mixture, family, class]",
+        f"levels: [mixture, family, class]\nname: {'n' * 101}",
+        ":2: expected a name of at most 100 characters, got 101",
+    ),
+    (
+        "[mixture, family, class]",
+        "[mixture, family,\n  Class]",
+        ":3: level 'Class': expected snake_case (a-z, 0-9, _; a letter first); did you mean 'class'?",
+    ),
+    ("[mixture, family, class]", f"{[f'l{n}' for n in range(101)]}", ":2: expected at most 100 levels, got 101"),
+    (
+        "[clean, distorted]",
+        f"[clean,\n      {'d' * 101}]",
+        f":6: node '{'d' * 20}...': expected at most 100 characters",
+    ),
+    ("[clean, distorted]", "[clean,\n      12]", ":6: expected the id of a node, got 12"),
+    (
+        "[piano, organ]",
+        "[piano,\n      clean]",
+        ":7: node 'clean' appears twice (also line 5); ids must be unique",
+    ),
+    (
+        "    guitar: [clean, distorted]\n    keys: [piano, organ]",
+        "    guitar: [clean,\n      distorted]\n    keys: [piano,\n      distorted]",
+        ":8: node 'distorted' appears twice (also line 6); ids must be unique",
+    ),
+    (
+        "    keys: [piano, organ]",
+        "    keys:\n      - piano\n      - organ: [pipe]",
+        ":8: node 'pipe' stands at depth 3, deeper than the last level 'class' (2); add a level or move the node up",
+    ),
+    (
+        "    keys: [piano, organ]",
+        "    keys:\n      - piano\n      - organ:",
+        ":8: node 'organ' has no children; write a leaf as a list item: [organ]",
+    ),
+    (
+        "    keys: [piano, organ]",
+        "    keys:\n      piano: [upright]\n      organ: pipe",
+        ":7: node 'upright' stands at depth 3, deeper than the last level 'class' (2); add a level or move the node up",
+    ),
+    (
+        "[29, 30-31]",
+        "[29,\n    nylon]",
+        ":11: node 'distorted': expected a label that is a program such as 24, a range such as 24-25, "
+        "or a list of these, got 'nylon'",
+    ),
+    ("[29, 30-31]", "[29,\n    31-30]", ":11: range 31-30 runs backwards; write 30-31"),
+    ("[29, 30-31]", "[29,\n    24]", ":11: label 24 of node 'distorted' is already a label of node 'clean' (line 9)"),
+    ("[29, 30-31]", "[]", ":10: node 'distorted' has an empty list of labels; remove it"),
+    ("  distorted:", "  distortd:", ":10: label of unknown node 'distortd'; did you mean 'distorted'?"),
+    ("ignore: 120-127", "ignore: [120,\n  129]", ":14: expected programs from 0 to 128, got 129"),
+    (
+        "match: program_num",
+        "display:\n  piano: Grand\n  pino: Grand\nmatch: program_num",
+        ":9: display name of unknown node 'pino'; did you mean 'piano'?",
+    ),
+    (
+        "match: program_num",
+        "display:\n  piano: Grand\n  organ: ' '\nmatch: program_num",
+        ":9: expected the display name of 'organ' as text in one line, got ' '",
+    ),
+    (
+        "match: program_num",
+        'display:\n  piano: Grand\n  organ: "O\\a"\nmatch: program_num',
+        ":9: expected the display name of 'organ' as text in one line, got 'O\\x07'",
+    ),
+    (
+        "match: program_num",
+        "match: [program_num,\n  program_num]",
+        ":8: attribute 'program_num' appears twice in 'match'",
+    ),
+    ("match: program_num", "match: [program_num,\n  12]", ":8: expected the id of a stem attribute, got 12"),
+    (
+        "match: program_num",
+        f"match: {[f'a{n}' for n in range(101)]}",
+        ":7: expected at most 100 stem attributes, got 101",
+    ),
 ]
 
 # (name, whole file, the message after "band.yaml")
@@ -295,6 +390,62 @@ FILES = [
         "nested with two parents",
         "mix:\n  guitar:\n    clean: [a]\n  keys:\n    Clean: [b]\n",
         ":5: node 'clean' appears twice (also line 3); ids must be unique",
+    ),
+    (
+        "nested with a number beside what is right",
+        "mix:\n  guitar: [a]\n  keys:\n    piano: [b]\n    organ: 3\n",
+        ":5: 'organ': expected a dict or a list of plugin names, got 3",
+    ),
+    (
+        "nested with a digit first",
+        "mix:\n  guitar: [a]\n  '12':\n    piano: [b]\n",
+        ":3: node '12': expected snake_case (a-z, 0-9, _; a letter first)",
+    ),
+    (
+        "nested with a digit for the root",
+        "# the authors\n\n'12':\n  guitar: [a]\n",
+        ":3: node '12': expected snake_case (a-z, 0-9, _; a letter first)",
+    ),
+    (
+        "nested with a plugin that is a number",
+        "mix:\n  guitar: [a]\n  keys: [\n    b, 12]\n",
+        ":4: node 'keys': expected a label that is text, got 12; quote it",
+    ),
+    (
+        "labels of a data set whose name is none",
+        "name: a\nlevels: [a, b]\ntree: {m: [x]}\nlabels:\n  slakh: {match: filename, x: g}\n  Other: {}\n",
+        ":6: data set 'Other': expected snake_case (a-z, 0-9, _; a letter first); did you mean 'other'?",
+    ),
+    (
+        "labels that are text",
+        "name: a\nlevels: [a, b]\ntree: {m: [x]}\nmatch: filename\nlabels: b\n",
+        ":5: expected a mapping from nodes or data sets to labels, got 'b'",
+    ),
+    (
+        "a label without text",
+        "name: a\nlevels: [a, b]\ntree: {m: [x]}\nmatch: filename\nlabels: {x: null}\n",
+        ":5: node 'x': expected a label that is text, got nothing",
+    ),
+    (
+        "ignore without labels",
+        "name: a\nlevels: [a, b]\ntree: {m: [x]}\nignore: b\n",
+        ":4: 'ignore' says nothing without labels; add 'labels:'",
+    ),
+    (
+        "ignore beside data sets",
+        "name: a\nlevels: [a, b]\ntree: {m: [x]}\nignore: b\nlabels:\n  slakh: {match: filename, x: g}\n",
+        ":4: 'ignore' stands beside labels per data set; move it into each of them",
+    ),
+    (
+        "labels of too many data sets",
+        "name: a\nlevels: [a, b]\ntree: {m: [x]}\nlabels:\n"
+        + "".join(f"  d{n}: {{match: filename, x: g}}\n" for n in range(101)),
+        ":4: expected labels of at most 100 data sets, got 101",
+    ),
+    (
+        "too many nodes",
+        f"name: a\nlevels: [a, b]\ntree:\n  m: [{', '.join(f'x{n}' for n in range(9_999))},\n    last]\n",
+        ":5: expected at most 10000 nodes, got more; split the tree",
     ),
     (
         "nested with a plugin twice",
@@ -410,6 +561,18 @@ def test_unknown_nodes_levels_and_data_sets_are_named(tmp_path):
         slakh.collapse("mixture")
     with pytest.raises(HierarchyError, match="expected the format 'yaml' or 'json', got 'toml'"):
         slakh.dump("toml")
+
+
+def test_what_is_just_short_and_few_enough_is_read():
+    id, levels = "n" * 100, [f"l{n}" for n in range(100)]
+    tree: dict = {"leaf": None}
+    for name in reversed([id, *(f"n{depth}" for depth in range(1, 99))]):
+        tree = {name: tree if "leaf" not in tree else ["leaf"]}
+    data = {"name": "N" * 100, "levels": levels, "tree": tree}
+    hierarchy = Hierarchy.load({**data, "match": [f"a{n}" for n in range(100)], "labels": {"leaf": "x"}})
+    assert (hierarchy.root.id, len(hierarchy.levels), len(hierarchy.name)) == (id, 100, 100)
+    blocks = {f"d{n}": {"match": "filename", "leaf": "x"} for n in range(100)}
+    assert len(Hierarchy.load({**data, "labels": blocks}).to_dict()["labels"]) == 100
 
 
 def wide(nodes: int) -> dict:

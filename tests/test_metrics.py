@@ -155,6 +155,21 @@ def test_batch_axes_are_kept(rng):
     torch.testing.assert_close(scores[1, 2], si_sdr(estimates[1, 2], references[1, 2]))
 
 
+def test_a_signal_is_scored_as_if_it_were_alone():
+    """Whatever stands beside it: silence, a mere offset, what is far louder or far softer."""
+    sound, error = waves(noise(0.1, seed=1)), waves(noise(0.1, db=-30, seed=2))
+    signals = torch.stack([sound, 1e4 * sound, 1e-4 * sound, 0 * sound, 0 * sound + 0.3, sound + 5])
+    pairs = torch.cartesian_prod(torch.arange(6), torch.arange(6))
+    errors = torch.stack([error, 0 * error])[pairs[:, 1] % 2]
+    references, estimates = signals[pairs[:, 0]], signals[pairs[:, 1]] + errors
+    for metric in (si_sdr, snr):
+        alone = torch.stack([metric(*pair) for pair in zip(estimates, references, strict=True)])
+        torch.testing.assert_close(metric(estimates, references), alone, equal_nan=True, rtol=1e-5, atol=1e-3)
+    for metric in (relative_level_db, is_silent):
+        alone = torch.stack([metric(*pair) for pair in zip(estimates[:, None], references, strict=True)])
+        torch.testing.assert_close(metric(estimates[:, None], references), alone, equal_nan=True)
+
+
 def test_rms_is_in_decibels_below_full_scale():
     levels = rms_db(waves(np.stack([tone(0.5, db=-30), tone(0.5, db=-3), 0 * tone(0.5)])))
     assert levels.tolist() == pytest.approx([-30, -3, -np.inf], abs=1e-3)
@@ -235,6 +250,20 @@ def test_batches_are_joined_and_what_is_unknown_moves_no_mean(clips):
         torch.testing.assert_close(mean, scores.means()[name])
     assert not any(count.any() for count in unknown.counts().values())
     assert all(mean.isnan().all() for mean in unknown.means().values())
+
+
+def test_nodes_are_averaged_and_counted_each_for_itself(clips):
+    """The second node is silent where the first is heard, and heard where it is silent."""
+    estimates, references, mixture = clips
+    turned = [1, 0, 2]
+    joined = score_batch(
+        torch.cat([estimates, estimates[turned]], dim=1), torch.cat([references, references[turned]], dim=1), mixture
+    )
+    apart = [score_batch(estimates[order], references[order], mixture) for order in ([0, 1, 2], turned)]
+    for name, count in joined.counts().items():
+        assert count.tolist() == [int(one.counts()[name]) for one in apart]
+    for name, mean in joined.means().items():
+        torch.testing.assert_close(mean, torch.cat([one.means()[name] for one in apart]), equal_nan=True)
 
 
 def test_a_broken_estimate_is_not_left_out_of_the_mean(clips):

@@ -181,6 +181,11 @@ def test_no_stems_make_silence():
     assert not mixture.any()
 
 
+def test_stems_without_samples_make_none():
+    mixture, submixes, peak = mix_protected(np.zeros((2, 1, 0), np.float32), np.ones((3, 2), np.float32))
+    assert (mixture.shape, submixes.shape, peak) == ((1, 0), (3, 1, 0), 1.0)
+
+
 # --- events: placed, louder, shifted, stretched, augmented
 
 
@@ -221,7 +226,7 @@ def place(file, event, length):
 def test_every_event_lies_where_and_as_loud_as_it_says(two_stems, events):
     files = [read_audio(stem.path)[0] for stem in two_stems.tracks[0].stems]
     audible = realise(two_stems, MixtureSpec(tuple(events), (None,) * len(events), 0.1))
-    assert audible.shape == (len(events), 1, 1600)
+    assert (audible.shape, audible.dtype) == ((len(events), 1, 1600), np.float32)
     for samples, event in zip(audible, events, strict=True):
         expected = place(files[event.stem], event, 1600)
         assert np.abs(samples[0] - expected).max() <= 1e-6 * max(1, np.abs(expected).max())
@@ -229,11 +234,39 @@ def test_every_event_lies_where_and_as_loud_as_it_says(two_stems, events):
 
 def test_a_track_read_in_one_go_equals_its_events_one_by_one(two_stems):
     whole = song(two_stems, 1.5, 1.0)
+    assert realise(two_stems, whole).dtype == np.float32
     louder = [Event(0, n, 1.5, 1.0, gain_db=gain) for n, gain in enumerate((3.0, -2.0))]
     apart = [realise(two_stems, MixtureSpec((event,), (None,), 1.0))[0] for event in louder]
     assert np.array_equal(realise(two_stems, MixtureSpec(tuple(louder), (None, None), 1.0)), np.stack(apart))
     reversed_events = MixtureSpec(whole.events[::-1], (None, None), 1.0)
     assert np.array_equal(realise(two_stems, reversed_events), realise(two_stems, whole)[::-1])
+
+
+def test_a_track_of_one_stem_is_an_excerpt_of_it(tmp_path):
+    write_folder(tmp_path, {"song": {"tone": tone(2.0, hz=440, channels=2)}})
+    (stem,) = realise(catalog := open_dataset(tmp_path, jobs=1), song(catalog, 0.5, 1.0), channels=2)
+    assert np.abs(stem - read_audio(catalog.tracks[0].stems[0].path)[:, 8000:24000]).max() < 1e-7
+
+
+@pytest.mark.parametrize("change", [{"event_time": 0.25}, {"pitch_shift": 2.0}, {"gain_db": -6.0}])
+def test_both_channels_of_an_event_are_heard_each_on_its_side(tmp_path, change):
+    wide = tone(2.0, hz=440, channels=2)
+    wide[1] *= -0.5
+    write_folder(tmp_path, {"song": {"tone": wide, "other": wide}})
+    event = Event(0, 0, 0.5, 0.5, **change)
+    ((left, right),) = realise(open_dataset(tmp_path, jobs=1), MixtureSpec((event,), (None,), 1.0), channels=2)
+    assert level_db(left) > -40
+    assert error_db(-2 * right, left) < -70
+
+
+@pytest.mark.parametrize("stretch", [0.5, 1.0, 1.5])
+def test_an_augmented_event_lasts_as_long_as_it_is_stretched_to(two_stems, stretch):
+    for seed in range(5):
+        event = Event(0, 0, 0.5, 1.0, time_stretch=stretch, augmentation=seed)
+        ((samples,),) = realise(two_stems, MixtureSpec((event,), (None,), 2.0))
+        end = round(stretch * RATE)
+        assert abs(level_db(samples[end - 2000 : end - 400]) - level_db(samples[2000:6000])) < 6
+        assert not samples[end:].any()
 
 
 DIFFERENT = {
@@ -278,6 +311,7 @@ def test_a_pitch_is_shifted_by_semitones_and_keeps_its_length(tmp_path, semitone
     write_folder(tmp_path, {"song": {"tone": tone(3.0, hz=440)}})
     catalog = open_dataset(tmp_path, jobs=1)
     shifted = shape_event(catalog, Event(0, 0, 0.0, 2.0, pitch_shift=semitones))
+    assert shifted.dtype == np.float32
     assert abs(shifted.shape[1] - 2 * RATE) <= 2
     spectrum = np.abs(np.fft.rfft(shifted[0] * np.hanning(shifted.shape[1])))
     hz = spectrum.argmax() * RATE / shifted.shape[1]

@@ -140,6 +140,17 @@ def test_the_sums_error_has_limits_and_no_value_in_silence():
     assert sum_error_db(0 * wave, 0 * wave[None]).isnan()
 
 
+def test_a_parent_is_judged_as_if_it_were_alone():
+    loudness = torch.tensor([1e-3, 1.0, 30.0, 0.0]).view(4, 1, 1)
+    parents, children = loudness * random(0, 4, 1, 500), loudness.view(4, 1, 1, 1) * random(1, 4, 2, 1, 500)
+    together = sum_error_db(parents, children)
+    for at in range(4):
+        torch.testing.assert_close(together[at], sum_error_db(parents[at], children[at]), equal_nan=True)
+    child, parent = children[:, 0, :, :].reshape(4, 1, 20, 25), parents.flip(0).reshape(4, 1, 20, 25)
+    for shares, alone in zip(exceedance(child, parent), zip(*map(exceedance, child, parent), strict=True), strict=True):
+        torch.testing.assert_close(shares, torch.stack(alone), equal_nan=True)
+
+
 @settings(max_examples=15)
 @given(seeds, st.permutations(ALL))
 def test_a_tree_of_shares_has_nothing_to_complain_of_in_any_order_of_nodes(seed, nodes):
