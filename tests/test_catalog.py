@@ -500,7 +500,15 @@ def test_twenty_five_thousand_stems_load_in_a_moment(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ['[[], {"stems": [], "difference_db": null, "block": null}]', "[" * 100_000, "{}", "\0"]
+    "line",
+    [
+        '[[], {"stems": [], "difference_db": null, "block": null}]',
+        "[" * 100_000,
+        "{}",
+        "\0",
+        f'["a", {{"stems": [], "difference_db": {"9" * 400}, "block": null}}]',
+        f'["a", {{"stems": [[[9, 8, 1, -{"9" * 400}, 0], ""]], "difference_db": null, "block": null}}]',
+    ],
 )
 def test_a_damaged_journal_is_passed_over(data, cache, line):
     before = open_dataset(data, jobs=1)

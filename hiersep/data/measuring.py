@@ -102,9 +102,10 @@ def checked(
     for name, (value, least) in limits.items():
         if type(value) is not int or not least <= value < 2**63:
             raise ValueError(f"{name}: {value!r}")
-    if not isinstance(loudness, int | float) or math.isnan(loudness) or loudness == math.inf:
-        raise ValueError(f"loudness: {loudness!r}")
-    return Measurement(frames, sample_rate, channels, power, float(loudness), lost)  # type: ignore[arg-type]
+    level = _number("loudness", loudness)
+    if level == math.inf:
+        raise ValueError("loudness: infinite")
+    return Measurement(frames, sample_rate, channels, power, level, lost)  # type: ignore[arg-type]
 
 
 def checked_power(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -124,9 +125,18 @@ def checked_difference(value: object) -> float | str | None:
     Raises:
         ValueError: If it is none.
     """
-    if value is None or isinstance(value, str) or (isinstance(value, int | float) and not math.isnan(value)):
-        return value if value is None or isinstance(value, str) else float(value)
-    raise ValueError(f"difference_db: {value!r}")
+    return value if value is None or isinstance(value, str) else _number("difference_db", value)
+
+
+def _number(name: str, value: object) -> float:
+    """Give a number of a file that may hold anything, whole numbers of more digits than a float can hold among it."""
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        number = math.nan
+    if math.isnan(number):
+        raise ValueError(f"{name}: no number")
+    return number
 
 
 @dataclass(frozen=True)
