@@ -427,6 +427,11 @@ FILES = [
         ":5: node 'x': expected a label that is text, got nothing",
     ),
     (
+        "an inner node too deep",
+        "name: a\nlevels: [a, b]\ntree:\n  m:\n    x:\n      z:\n        - w\n",
+        ":6: node 'z' stands at depth 2, deeper than the last level 'b' (1); add a level or move the node up",
+    ),
+    (
         "ignore without labels",
         "name: a\nlevels: [a, b]\ntree: {m: [x]}\nignore: b\n",
         ":4: 'ignore' says nothing without labels; add 'labels:'",
@@ -545,8 +550,9 @@ def test_unknown_nodes_levels_and_data_sets_are_named(tmp_path):
         "hierarchy 'slakh34' has no level 'famly'; did you mean 'family'?; "
         "levels are mixture (0), group (1), family (2), class (3)"
     )
-    with pytest.raises(HierarchyError, match="no level -1"):
-        slakh.at_level(-1)
+    for level in (-1, 4):
+        with pytest.raises(HierarchyError, match=f"no level {level}"):
+            slakh.at_level(level)
     with pytest.raises(HierarchyError) as error:
         Hierarchy.load("universal").claim({"filename": "vocals.wav"}, "musdb")
     assert str(error.value) == (
