@@ -229,7 +229,7 @@ def test_a_worker_that_renders_and_is_killed_is_said_in_a_line(tmp_path, monkeyp
     with pytest.raises(DataError, match=r"a process that renders was ended from outside.*run the same command again"):
         render(tmp_path / "out", settings, jobs=2)
     monkeypatch.undo()
-    assert render(tmp_path / "out", settings, jobs=1).tracks == {"train": 2, "validation": 0, "test": 0}
+    assert sum(render(tmp_path / "out", settings, jobs=1).tracks.values()) == 2
 
 
 def test_the_death_of_a_process_that_renders_is_no_traceback(tmp_path, monkeypatch):

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.skipif(
 
 def kill(commands, kills, *, before=""):
     """Run the harness in a process of its own, which has no threads; give its exit code, rows, and what it said."""
-    code = f"import sys\n{before}\nfrom benchmarks.reliability.kills import main\nsys.exit(main(sys.argv[1:]))"
+    # The harness first: it holds NumPy to one thread, which must be said before NumPy is there.
+    code = f"import sys\nfrom benchmarks.reliability.kills import main\n{before}\nsys.exit(main(sys.argv[1:]))"
     words = [sys.executable, "-c", code, "--json", "--repeats", str(kills), "--commands", ",".join(commands)]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.stdout, done.stderr
