@@ -73,7 +73,7 @@ lint: env  ## Format, style, types, spelling
 audit: env  ## Known weaknesses of the installed packages, by what PyPI publishes
 	$(BIN)/pip-audit --progress-spinner off --skip-editable
 
-mutants: env  ## Change the mathematics sign by sign, and count what the tests notice; hours
+mutants: env  ## Change the mathematics sign by sign, and count what the tests notice; half an hour
 	$(BIN)/python -m benchmarks.reliability.mutants
 
 bench: env  ## Speed beside peers and floors
