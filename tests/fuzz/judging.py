@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import HypothesisWarning
 
 from hiersep.errors import HiersepError
 
@@ -108,7 +109,9 @@ def run(door: Door, count: int) -> Tally:
 
     started, before = time.process_time(), resident_mb("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
-    every()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HypothesisWarning)  # of cases that are long to print
+        every()
     tally.seconds, tally.peak_mb = time.process_time() - started, resident_mb("VmHWM") - before
     return tally
 
