@@ -44,7 +44,7 @@ EXTRAS_REQUIRE = {
     ],
     # hiersep calls it and does not contain it; who passes both on together does so under GPL-3.0.
     "effects": [
-        "pedalboard>=0.9.6",  # drive, equalisation, room of rendered and augmented stems; silent before, by NumPy 2; GPL-3.0
+        "pedalboard>=0.9.6",  # drive, equalisation, room of stems; before, NumPy 2 makes it silent; GPL-3.0
     ],
     "app": [
         "gradio>=6.31",  # the page of `hiersep app`; Apache-2.0

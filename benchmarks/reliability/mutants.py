@@ -3,8 +3,8 @@
 A mutant is the code with one operator, number or word changed. mutmut makes them and runs those tests that reach each;
 which files and tests, `pyproject.toml` says under ``tool.mutmut``. What was tested stays in ``mutants/``: a run that
 was stopped goes on by the same command, and only changed functions are tested anew. What new tests are for is named:
-``mutmut run NAME ...`` tests these again, ``mutmut run 'hiersep.losses*'`` those of a file. ``mutmut results`` names the
-survivors, ``mutmut show NAME`` shows one.
+``mutmut run NAME ...`` tests these again, ``mutmut run 'hiersep.losses*'`` those of a file. ``mutmut results`` names
+the survivors, ``mutmut show NAME`` shows one.
 
 A mutant counts as noticed if a test fails, or never ends. The bar: 85 % in every file. One process takes half an hour;
 as many as there are cores work at once.
