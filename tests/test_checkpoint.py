@@ -257,6 +257,13 @@ def test_a_header_that_would_not_be_read_is_not_written(model, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+def test_a_variance_below_zero_which_has_no_root_is_refused(saved, tmp_path):
+    def spoil(weights):
+        weights["norm.running_var"][1] = -2.0
+
+    refused(reweighed(saved, tmp_path / "spoilt.safetensors", spoil), "variances from 0 on, got -2 in norm.running_var")
+
+
 @pytest.mark.parametrize(
     ("value", "got"),
     [

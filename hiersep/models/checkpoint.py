@@ -70,7 +70,7 @@ def save(
         name: (tensor.half() if half and name in parameters else tensor).detach().cpu().contiguous()
         for name, tensor in model.state_dict().items()
     }
-    _refuse_not_finite(weights, path)
+    _refuse_unusable(weights, path)
     from safetensors.torch import save as to_bytes
 
     content = to_bytes(weights, metadata)
@@ -120,7 +120,7 @@ def from_pretrained(name: str | os.PathLike[str]) -> MaskingSeparator:
         weights = load_file(header.path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{header.path}: cannot be read ({printable(error)})") from error
-    _refuse_not_finite(weights, header.path)
+    _refuse_unusable(weights, header.path)
     model.load_state_dict(weights)
     model.eval()
     return model
@@ -173,9 +173,12 @@ def _refuse_misfits(header: Header) -> None:
         raise _unfit(header, printable(f"{misfits[0]}{more}"))
 
 
-def _refuse_not_finite(weights: Mapping[str, torch.Tensor], path: str | os.PathLike[str]) -> None:
-    """Refuse NaN and infinity, of which a network makes nothing but more of them, and what soon becomes infinity."""
+def _refuse_unusable(weights: Mapping[str, torch.Tensor], path: str | os.PathLike[str]) -> None:
+    """Refuse NaN and infinity, of which a network makes nothing but more of them, and what soon becomes either."""
     for name, tensor in weights.items():
+        if name.rpartition(".")[2] == "running_var" and bool((tensor < 0).any()):  # batch normalisation takes its root
+            got = f"{float(tensor.min()):g} in {name}"
+            raise CheckpointError(f"{path}: expected variances from 0 on, got {got}; the file is damaged")
         largest = float(tensor.abs().max()) if tensor.is_floating_point() and tensor.numel() else 0.0  # NaN, if one is
         if not largest <= LARGEST_WEIGHT:
             got = f"{largest:.3g}" if math.isfinite(largest) else "NaN or infinity"
