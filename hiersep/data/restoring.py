@@ -120,7 +120,7 @@ class Annotation:
             return self._recipe(catalog)
         except (ConfigError, HierarchyError) as error:
             raise DataError(f"{self.path}: {error}") from error
-        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        except _WRONG as error:
             raise DataError(
                 f"{self.path}: expected the annotation of a mixture, got something else ({error})"
             ) from error
