@@ -142,6 +142,26 @@ def test_networks_of_other_nodes_are_put_together(tmp_path):
     assert found["whole"]["difference"] == pytest.approx(-1.25)
 
 
+def test_levels_are_numbered_from_the_finest_up_whichever_of_them_is_scored_first(tmp_path):
+    def clip(song, middle):
+        return [
+            line(song, 0, 1.0, node="winds", level="group", status="silent"),
+            line(song, 0, 2.0, node="reeds", level="family", status=middle),
+            line(song, 0, 3.0, node="oboe", level="class"),
+        ]
+
+    multi = folder(tmp_path, "multi", clip(1, "remainder silent") + clip(2, "scored"))
+    found = compare(multi, multi)
+    assert [(name, level["number"]) for name, level in found["levels"].items()] == [("family", 2), ("class", 1)]
+    assert list(found["nodes"]) == ["reeds", "oboe"]
+    table = comparison_table(found).splitlines()
+    assert [row.split()[1] for row in table[2:4]] == ["2", "1"]
+    singles = [folder(tmp_path, f"l{1 + row}", [clip(2, "scored")[2 - row]]) for row in range(3)]  # the finest first
+    for sides in ((singles, multi), (multi, singles)):
+        levels = compare(*sides)["levels"]
+        assert [(name, level["number"]) for name, level in levels.items()] == [("family", 2), ("class", 1)]
+
+
 def test_what_is_kept_is_the_ratio_of_the_means_and_has_an_interval(tmp_path, rng):
     songs = rng.uniform(2.0, 4.0, 30)
     pair = [folder(tmp_path, name, [line(s, 0, share * g) for s, g in enumerate(songs)]) for name, share in

@@ -61,17 +61,19 @@ def compare(
         confidence: Of the interval.
 
     Returns:
-        Per level, per node and for the ``whole`` (the mean of the levels): the mean SI-SDR improvement of the ``first``
-        and the ``second`` in dB, their ``difference`` (second minus first) and its interval from ``low`` to ``high``
-        (None for a single song), the share of the first's that is ``kept`` (second over first, from ``kept_low`` to
-        ``kept_high``; None where the first does not improve), how many ``clips`` and ``songs``. And how many lines only
-        one of them has scored.
+        Per level, coarse to fine, per node and for the ``whole`` (the mean of the levels): the mean SI-SDR improvement
+        of the ``first`` and the ``second`` in dB, their ``difference`` (second minus first) and its interval from
+        ``low`` to ``high`` (None for a single song), the share of the first's that is ``kept`` (second over first, from
+        ``kept_low`` to ``kept_high``; None where the first does not improve), how many ``clips`` and ``songs``. Of a
+        level also its ``number``, which counts from the finest of all up. And how many lines only one of them has
+        scored.
 
     Raises:
         DataError: If a folder holds no scores, they have no scored clip in common, or are not of the same sounds.
     """
     sides = [[side] if isinstance(side, str | os.PathLike) else list(side) for side in (first, second)]
-    one, other = (_gains(side) for side in sides)
+    files = [[read_lines(Path(folder) / SCORES_NAME) for folder in side] for side in sides]
+    one, other = (_gains(lines, side) for lines, side in zip(files, sides, strict=True))
     pairs = [_paired(one[key], other[key], sides) for key in one if key in other]
     if not pairs:
         raise DataError(
@@ -82,8 +84,10 @@ def compare(
     def interval(groups: Sequence[Sequence[Pair]]) -> dict[str, Any]:
         return _compared(groups, seed=seed, resamples=resamples, confidence=confidence)
 
-    levels = {level: [pair for pair in pairs if pair.level == level] for level in _order(p.level for p in pairs)}
-    nodes = {node: [pair for pair in pairs if pair.node == node] for node in _order(p.node for p in pairs)}
+    order = _coarse_to_fine([lines for side in files for lines in side])
+    levels = {level: group for level in order if (group := [pair for pair in pairs if pair.level == level])}
+    names = dict.fromkeys(pair.node for group in levels.values() for pair in group)
+    nodes = {node: [pair for pair in pairs if pair.node == node] for node in names}
     return {
         "first": _names(sides[0]),
         "second": _names(sides[1]),
@@ -93,15 +97,25 @@ def compare(
         "only_first": len(one) - len(pairs),
         "only_second": len(other) - len(pairs),
         "levels": {
-            level: {"nodes": len({pair.node for pair in group}), **interval([group])} for level, group in levels.items()
+            level: {
+                "number": len(order) - order.index(level),
+                "nodes": len({pair.node for pair in group}),
+                **interval([group]),
+            }
+            for level, group in levels.items()
         },
         "whole": interval(list(levels.values())),
         "nodes": {node: {"level": group[0].level, **interval([group])} for node, group in nodes.items()},
     }
 
 
-def _order(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
+def _coarse_to_fine(files: Iterable[Sequence[Line]]) -> list[str]:
+    """All levels, also those of which no line is scored; an evaluation has those of a clip in their order.
+
+    One of some of the levels does not say where the others lie, so that of the most levels comes first.
+    """
+    orders = [list(dict.fromkeys(line.level for line in lines)) for lines in files]
+    return list(dict.fromkeys(level for order in sorted(orders, key=len, reverse=True) for level in order))
 
 
 def _names(folders: Sequence[str | os.PathLike[str]]) -> str:
@@ -115,20 +129,20 @@ class _Gain(NamedTuple):
     gain: float
 
 
-def _gains(folders: Sequence[str | os.PathLike[str]]) -> dict[tuple[str, ...], _Gain]:
+def _gains(files: Iterable[Sequence[Line]], folders: Sequence[str | os.PathLike[str]]) -> dict[tuple[str, ...], _Gain]:
     """Scored lines by what is the same for every network: the clip, what was asked for, and the node."""
     found: dict[tuple[str, ...], list[Line]] = {}
-    for folder in folders:
-        for line in read_lines(Path(folder) / SCORES_NAME):
+    for lines in files:
+        for line in lines:
             if line.status == SCORED:
                 key = (line.track, str(line.start_s), line.target, line.query, line.level, line.node)
                 found.setdefault(key, []).append(line)
-    for lines in found.values():
-        for line in lines[1:]:
-            _check_sounds(lines[0], line, [folders])
+    for same in found.values():
+        for line in same[1:]:
+            _check_sounds(same[0], line, [folders])
     return {
-        key: _Gain(lines[0], float(np.mean([line.estimate - line.mixture for line in lines])))
-        for key, lines in found.items()
+        key: _Gain(same[0], float(np.mean([line.estimate - line.mixture for line in same])))
+        for key, same in found.items()
     }
 
 

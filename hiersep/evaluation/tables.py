@@ -107,15 +107,12 @@ def comparison_table(comparison: Mapping[str, Any]) -> str:
         comparison: What `compare` gave.
     """
     headings = ["level", "node", "first", "second", "second - first", "interval", "clips", "songs"]
-    levels = list(comparison["levels"])
-    rows = [
-        _difference(str(len(levels) - place), f"all of {name}", comparison["levels"][name])
-        for place, name in enumerate(levels)
-    ]
+    levels = comparison["levels"]
+    rows = [_difference(level["number"], f"all of {name}", level) for name, level in levels.items()]
     rows.append(_difference("all", "mean of the levels", comparison["whole"]))
-    if any(level["nodes"] > 1 for level in comparison["levels"].values()):
+    if any(level["nodes"] > 1 for level in levels.values()):
         for name, node in comparison["nodes"].items():
-            rows.append(_difference(str(len(levels) - levels.index(node["level"])), name, node))
+            rows.append(_difference(levels[node["level"]]["number"], name, node))
     text = markdown([headings, *rows], texts=2)
     alone = f"{comparison['only_first']} and {comparison['only_second']} lines are scored in one of them alone"
     return (
@@ -126,11 +123,11 @@ def comparison_table(comparison: Mapping[str, Any]) -> str:
     )
 
 
-def _difference(level: str, name: str, group: Mapping[str, Any]) -> list[str]:
+def _difference(level: int | str, name: str, group: Mapping[str, Any]) -> list[str]:
     low, high = group["low"], group["high"]
     interval = "-" if low is None else f"{low:+.2f} to {high:+.2f}"
     means = [decibels(group["first"]), decibels(group["second"]), f"{group['difference']:+.2f}"]
-    return [level, name, *means, interval, str(group["clips"]), str(group["songs"])]
+    return [str(level), name, *means, interval, str(group["clips"]), str(group["songs"])]
 
 
 def markdown(rows: Sequence[Sequence[str]], *, texts: int) -> str:

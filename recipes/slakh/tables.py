@@ -257,7 +257,9 @@ def findings(runs: Runs, number: int, kind: str) -> str:
 
 def _group(found: dict[str, Any], name: str | None) -> dict[str, Any]:
     levels = found["levels"]
-    return dict(found["whole"] if name is None else levels[list(levels)[-1] if name == "target" else name])
+    if name == "target":
+        name = next(level for level in levels if levels[level]["number"] == 1)
+    return dict(found["whole"] if name is None else levels[name])
 
 
 def _difference(result: dict[str, Any]) -> str:
