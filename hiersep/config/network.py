@@ -46,6 +46,8 @@ class QueryConfig(Section):
         dropout: Probability between LSTM layers.
         embedding_size: Dimensions of a bin's embedding, and of the anchor.
         presence_db: A bin counts if it lies less than this below the loudest one; negative, in dB.
+        anchor_scale: What the masking network hears the anchor multiplied by. At unit length it is little beside
+            hundreds of normalised features, and hardly learned from.
     """
 
     hidden_size: int = 600
@@ -53,6 +55,7 @@ class QueryConfig(Section):
     dropout: float = 0.3
     embedding_size: int = 20
     presence_db: float = -60.0
+    anchor_scale: float = 1.0
 
     def __post_init__(self) -> None:
         limits = {"hidden_size": (16384, "units"), "num_layers": (64, "layers"), "embedding_size": (4096, "dimensions")}
@@ -62,6 +65,7 @@ class QueryConfig(Section):
         expect(
             -200 <= self.presence_db < 0, "query.presence_db", "a negative level, at least -200 dB", self.presence_db
         )
+        expect(0 < self.anchor_scale <= 1000, "query.anchor_scale", "more than 0, at most 1000", self.anchor_scale)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The query-by-example separator (QBE): the levels of whichever path an example of the wanted sound leads to.
 
 A query network gives every bin of the example's spectrum an embedding. The mean over the bins in which the example is
-present, at unit length, is the *anchor*; concatenated to every frame of the mixture's features it tells the masking
-network what to look for.
+present, at unit length, is the *anchor*; concatenated to every frame of the mixture's features, louder by a factor if
+that is wanted, it tells the masking network what to look for.
 
 Reference:
     Manilow, Wichern, Le Roux, "Hierarchical Musical Instrument Separation", ISMIR 2020.
@@ -188,6 +188,16 @@ class QuerySeparator(MaskingSeparator):
             which = "" if len(spectrum) == 1 else f" (number {places} of the batch)"
             raise DataError(f"query: expected {what}{which}; give an excerpt {cure}")
         return torch.as_tensor(self.query_network(spectrum))
+
+    def head_values(self, spectrum: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
+        """Run the masking network, which hears the anchor multiplied by ``anchor_scale``, up to its head.
+
+        Shape:
+            spectrum: (batch, channel, freq, frame), complex; condition: (batch, embedding_size);
+            output: (batch, output, channel, freq, frame), complex where the masks are.
+        """
+        anchor = None if condition is None else self.query_config.anchor_scale * condition
+        return super().head_values(spectrum, anchor)
 
     def condition_of(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Find the anchors of a batch's queries.
