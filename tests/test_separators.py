@@ -427,6 +427,23 @@ def test_another_query_gives_other_masks_at_every_level(query_model):
     assert (one - other).abs().amax(dim=(0, 2, 3, 4)).min() > 1e-3
 
 
+def test_a_scaled_anchor_is_heard_as_so_many_times_its_length(query_model):
+    louder = QuerySeparator(**{**query_model.get_model_args(), "query": {**QUERY, "anchor_scale": 7.0}}).eval()
+    louder.load_state_dict(query_model.state_dict())
+    mixtures, anchor = sound(2, 1, 700), query_model.embed(example())
+    torch.testing.assert_close(louder.embed(example()), anchor, atol=0, rtol=0)  # anchors are of unit length still
+    spectrum = query_model.stft(mixtures)
+    expected = query_model.estimate_masks(spectrum, 7.0 * anchor.expand(2, -1))
+    torch.testing.assert_close(louder.estimate_masks(spectrum, anchor.expand(2, -1)), expected)
+    assert (expected - query_model.estimate_masks(spectrum, anchor.expand(2, -1))).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), 1e4])
+def test_an_anchor_that_is_not_heard_or_far_too_loud_is_refused(scale):
+    with pytest.raises(ConfigError, match=r"query.anchor_scale: expected more than 0, at most 1000"):
+        QuerySeparator("slakh34", query={"anchor_scale": scale})
+
+
 def test_either_a_query_or_an_anchor(query_model):
     mixture, query = sound(1, 1, 300), example()
     with pytest.raises(ConfigError, match=r"^expected a query or an anchor, got neither$"):
