@@ -80,28 +80,23 @@ def compare(
             f"{_names(sides[0])} and {_names(sides[1])}: expected clips and nodes that both have scored, got none in "
             f"common; evaluate one on the clips of the other (--clips {Path(sides[0][0]) / 'clips.json'})"
         )
+    settings: dict[str, Any] = {"seed": seed, "resamples": resamples, "confidence": confidence}
 
     def interval(groups: Sequence[Sequence[Pair]]) -> dict[str, Any]:
-        return _compared(groups, seed=seed, resamples=resamples, confidence=confidence)
+        return _compared(groups, **settings)
 
-    order = _coarse_to_fine([lines for side in files for lines in side])
-    levels = {level: group for level in order if (group := [pair for pair in pairs if pair.level == level])}
+    numbers = _numbers([lines for side in files for lines in side])
+    levels = {level: group for level in numbers if (group := [pair for pair in pairs if pair.level == level])}
     names = dict.fromkeys(pair.node for group in levels.values() for pair in group)
     nodes = {node: [pair for pair in pairs if pair.node == node] for node in names}
     return {
         "first": _names(sides[0]),
         "second": _names(sides[1]),
-        "seed": seed,
-        "resamples": resamples,
-        "confidence": confidence,
+        **settings,
         "only_first": len(one) - len(pairs),
         "only_second": len(other) - len(pairs),
         "levels": {
-            level: {
-                "number": len(order) - order.index(level),
-                "nodes": len({pair.node for pair in group}),
-                **interval([group]),
-            }
+            level: {"number": numbers[level], "nodes": len({pair.node for pair in group}), **interval([group])}
             for level, group in levels.items()
         },
         "whole": interval(list(levels.values())),
@@ -109,13 +104,14 @@ def compare(
     }
 
 
-def _coarse_to_fine(files: Iterable[Sequence[Line]]) -> list[str]:
-    """All levels, also those of which no line is scored; an evaluation has those of a clip in their order.
+def _numbers(files: Iterable[Sequence[Line]]) -> dict[str, int]:
+    """Number all levels, coarse to fine, from the finest up; an evaluation has those of a clip in their order.
 
     One of some of the levels does not say where the others lie, so that of the most levels comes first.
     """
     orders = [list(dict.fromkeys(line.level for line in lines)) for lines in files]
-    return list(dict.fromkeys(level for order in sorted(orders, key=len, reverse=True) for level in order))
+    levels = list(dict.fromkeys(level for order in sorted(orders, key=len, reverse=True) for level in order))
+    return {level: len(levels) - place for place, level in enumerate(levels)}
 
 
 def _names(folders: Sequence[str | os.PathLike[str]]) -> str:
