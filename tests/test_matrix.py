@@ -13,7 +13,7 @@ from test_recipes import RECIPES, run, times
 
 from hiersep.config import load_experiment
 from hiersep.evaluation import Evaluation
-from hiersep.evaluation.lines import write_lines
+from hiersep.evaluation.lines import read_lines, write_lines
 from hiersep.files import write_json
 
 CONF = RECIPES / "slakh" / "conf"
@@ -194,6 +194,30 @@ def test_a_finding_that_the_clips_cannot_decide_is_said_to_be_so(tmp_path, capsy
         write_run(tmp_path, f"{name}-588", (1.0, 1.0, 1.0), songs=1)
     tables(tmp_path)
     assert "not decided: the clips are of one song" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scored", [0, 1])
+def test_a_target_that_is_scored_in_one_song_or_none_decides_nothing_and_no_other_level_stands_for_it(
+    tmp_path, capsys, scored
+):
+    write_run(tmp_path, "sss_multi-588", (3.0, 4.0, 5.0))
+    for number, gains in ((3, (3.0, None, None)), (2, (None, 4.0, None)), (1, (None, None, 4.0))):
+        write_run(tmp_path, f"sss_single_level{number}-588", gains)
+    write_run(tmp_path, "sss_equal_blstm-588", (1.0, 1.0, 1.0))
+    write_run(tmp_path, "sss_equal_bands-588", (2.6, 2.6, 2.6))
+    for name in ("sss_multi", "sss_equal_bands"):
+        path = tmp_path / f"{name}-588" / "scores.csv"
+        lines = [
+            line if line.node != PATH[-1] or line.clip < scored else replace(line, status="soft")
+            for line in read_lines(path)
+        ]
+        write_lines(path, lines)
+    tables(tmp_path)
+    said = capsys.readouterr().out
+    text = "multi-level at least equals single-level"
+    assert f"*{text} at the target*: not decided: at the target both have scored clips of one song, or of none." in said
+    assert re.search(rf"\*{text} over all levels\*: holds", said)
+    assert ("+1.60 dB (of one song) at class" in said) == bool(scored)
 
 
 def test_a_share_of_next_to_nothing_is_not_decided(tmp_path, capsys):

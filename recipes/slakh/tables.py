@@ -76,28 +76,35 @@ class Claim(NamedTuple):
     judge: Callable[[dict[str, Any], str], str]
 
 
-def no_worse(group: str | None) -> Callable[[dict[str, Any], str], str]:
-    """Judge whether the second is better or nearly as good, over all levels (None) or at the target's."""
+def no_worse(found: dict[str, Any], kind: str) -> str:
+    """Judge whether the second is better or nearly as good, over all levels."""
+    return _no_worse(found["whole"])
 
-    def judge(found: dict[str, Any], kind: str) -> str:
-        result = _group(found, group)
-        better, worse = result["low"] > -NO_WORSE_DB, result["high"] < -NO_WORSE_DB
-        word = "holds" if better else "does not hold" if worse else "not decided"
-        return f"{word}: {_difference(result)}{_where(group)}"
 
-    return judge
+def no_worse_at_target(found: dict[str, Any], kind: str) -> str:
+    """Judge whether the second is better or nearly as good at the target's level."""
+    result = next((level for level in found["levels"].values() if level["number"] == 1), None)  # the finest
+    if result is None or result["low"] is None:
+        return "not decided: at the target both have scored clips of one song, or of none"
+    return f"{_no_worse(result)} at the target"
+
+
+def _no_worse(result: dict[str, Any]) -> str:
+    better, worse = result["low"] > -NO_WORSE_DB, result["high"] < -NO_WORSE_DB
+    word = "holds" if better else "does not hold" if worse else "not decided"
+    return f"{word}: {_difference(result)}"
 
 
 def better(found: dict[str, Any], kind: str) -> str:
     """Judge whether the second is better over all levels."""
-    result = _group(found, None)
+    result = found["whole"]
     word = "holds" if result["low"] > 0 else "does not hold" if result["high"] < 0 else "not decided"
     return f"{word}: {_difference(result)}"
 
 
 def better_everywhere(found: dict[str, Any], kind: str) -> str:
     """Judge whether the second is better at every level by what is wanted."""
-    results = {level: _group(found, level) for level in found["levels"]}
+    results = found["levels"]
     holds = all(result["difference"] >= WANTED_DB for result in results.values())
     parts = ", ".join(f"{_difference(result)} at {level}" for level, result in results.items())
     return f"{'holds' if holds else 'does not hold'} ({WANTED_DB} dB wanted at every level): {parts}"
@@ -105,7 +112,7 @@ def better_everywhere(found: dict[str, Any], kind: str) -> str:
 
 def keeps(found: dict[str, Any], kind: str) -> str:
     """Judge whether the second keeps its share of the first's improvement."""
-    result, wanted = _group(found, None), KEPT[kind]
+    result, wanted = found["whole"], KEPT[kind]
     if result["kept"] is None or result["kept_low"] is None:
         return "not decided: the network on all data does not improve on the mixture"
     word = "holds" if result["kept"] >= wanted else "does not hold"
@@ -117,9 +124,9 @@ def keeps(found: dict[str, Any], kind: str) -> str:
 
 
 CLAIMS = (
-    Claim(1, "the constraint helps or does not hurt", "multi_none", "multi", no_worse(None)),
-    Claim(2, "multi-level at least equals single-level at the target", "single", "multi", no_worse("target")),
-    Claim(2, "multi-level at least equals single-level over all levels", "single", "multi", no_worse(None)),
+    Claim(1, "the constraint helps or does not hurt", "multi_none", "multi", no_worse),
+    Claim(2, "multi-level at least equals single-level at the target", "single", "multi", no_worse_at_target),
+    Claim(2, "multi-level at least equals single-level over all levels", "single", "multi", no_worse),
     Claim(3, "with 90 % of the target's labels missing most is kept", "multi", "multi_leaf90", keeps),
     Claim(3, "that is above 90 % of all data missing", "multi_all90", "multi_leaf90", better),
     Claim(3, "with 50 % of the target's labels missing it is above 50 % of all", "multi_all50", "multi_leaf50", better),
@@ -127,7 +134,7 @@ CLAIMS = (
         4, "the band-split network is above the BLSTM of equal size", "equal_blstm", "equal_bands", better_everywhere
     ),
     Claim(4, "the path network is above the flat peer", "peer", "multi", better),
-    Claim(4, "the tree is no worse than the path", "multi", "tree", no_worse(None)),
+    Claim(4, "the tree is no worse than the path", "multi", "tree", no_worse),
 )
 
 
@@ -255,19 +262,9 @@ def findings(runs: Runs, number: int, kind: str) -> str:
     return "\n".join(lines)
 
 
-def _group(found: dict[str, Any], name: str | None) -> dict[str, Any]:
-    levels = found["levels"]
-    if name == "target":
-        name = next(level for level in levels if levels[level]["number"] == 1)
-    return dict(found["whole"] if name is None else levels[name])
-
-
 def _difference(result: dict[str, Any]) -> str:
-    return f"{result['difference']:+.2f} dB ({result['low']:+.2f} to {result['high']:+.2f})"
-
-
-def _where(group: str | None) -> str:
-    return "" if group is None else f" at the {group}"
+    interval = "of one song" if result["low"] is None else f"{result['low']:+.2f} to {result['high']:+.2f}"
+    return f"{result['difference']:+.2f} dB ({interval})"
 
 
 if __name__ == "__main__":
